@@ -1,0 +1,44 @@
+# BitWatt. `make demo` and `make test` do all set-up themselves; `make help` lists the rest.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+FOUNDRY := $(CURDIR)/node_modules/@foundry-rs
+export PATH := $(CURDIR)/$(BIN):$(FOUNDRY)/forge-linux-amd64/bin:$(FOUNDRY)/anvil-linux-amd64/bin:$(FOUNDRY)/cast-linux-amd64/bin:$(PATH)
+export OPENBLAS_NUM_THREADS := 1
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: help setup build demo test test-unit test-property test-contracts test-integration lint bench lock clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
+
+# --- set-up -----------------------------------------------------------------
+.build/tools:
+	@bash scripts/check_tools.sh $(PYTHON)
+	@mkdir -p .build && touch $@
+
+.build/python: requirements.lock requirements-bootstrap.lock pyproject.toml | .build/tools
+	@echo "setup: Python packages"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --require-hashes -r requirements-bootstrap.lock
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip sync --quiet --require-hashes requirements.lock requirements-bootstrap.lock
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.build/node: package.json package-lock.json | .build/tools
+	@echo "setup: Node packages"
+	@npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+setup: .build/python .build/node ## install everything into .venv and node_modules
+
+lock: ## resolve the Python dependencies again
+	@for name in requirements-bootstrap requirements; do \
+	  $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --no-emit-find-links --no-header $$name.in -o $$name.lock; done
+
+clean: ## remove what set-up and builds made
+	rm -rf .build $(VENV) node_modules out cache runs
