@@ -3,35 +3,51 @@
 from __future__ import annotations
 
 import importlib
+from typing import TYPE_CHECKING
 
-import click
 import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-# name -> (module, attribute, one-line help); a module is imported only when its command is used
-COMMANDS: dict[str, tuple[str, str, str]] = {}
+if TYPE_CHECKING:
+    from typer._click.core import Command
+    from typer._click.formatting import HelpFormatter
+
+# name -> (module, attribute holding a Typer app, one-line help); imported only when the command is used
+COMMANDS: dict[str, tuple[str, str, str]] = {
+    "deploy": ("backend.chain.cli", "app", "deploy the contracts and write the address book"),
+    "clear": ("backend.market.cli", "app", "clear a book of orders, or check a solution"),
+    "bench": ("backend.market.bench", "app", "measure, beside peers, with machine-readable figures"),
+    "market-day": ("backend.day.cli", "market_day", "run a whole market day on given files"),
+    "demo": ("backend.day.cli", "demo", "run the embedded market day"),
+    "meter": ("oracle.cli", "meter", "run meters that sign readings"),
+    "workload": ("oracle.cli", "workload", "run workload agents that sign delivered compute"),
+    "oracle-node": ("oracle.cli", "node", "run one node of the oracle committee"),
+    "evidence": ("oracle.cli", "evidence", "verify attestation evidence"),
+    "audit": ("audit.cli", "app", "re-derive everything from chain and archive"),
+}
 
 
 class LazyGroup(TyperGroup):
     """A command group that imports a sub-command's module on first use, so that `--help` stays quick."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
         """Names of all sub-commands, in the order of the table."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: typer.Context, cmd_name: str) -> Command | None:  # type: ignore[override]
         """The sub-command called `cmd_name`, or None."""
-        entry = COMMANDS.get(cmd_name)
-        if entry is None:
+        if cmd_name not in COMMANDS:
             return None
-        module, attribute, _ = entry
-        return get_command(getattr(importlib.import_module(module), attribute))
+        module, attribute, _ = COMMANDS[cmd_name]
+        command = get_command(getattr(importlib.import_module(module), attribute))
+        command.name = cmd_name
+        return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, ctx: typer.Context, formatter: HelpFormatter) -> None:  # type: ignore[override]
         """Lists the sub-commands from the table, without importing them."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, entry[2]) for name, entry in COMMANDS.items()])
+            formatter.write_dl([(name, text) for name, (_, _, text) in COMMANDS.items()])
 
 
 app = typer.Typer(cls=LazyGroup, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
