@@ -40,5 +40,24 @@ lock: ## resolve the Python dependencies again
 	  $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --no-emit-find-links --no-header $$name.in -o $$name.lock; done
 
+# --- checks -----------------------------------------------------------------
+PYTEST := $(BIN)/python -m pytest
+
+lint: setup ## style and types
+	@$(BIN)/ruff check bitwatt backend oracle audit scripts tests
+	@$(BIN)/ruff format --check bitwatt backend oracle audit scripts tests
+	@$(BIN)/mypy
+
+test: lint test-unit test-property test-contracts test-integration ## everything, fast parts first
+
+test-unit: build ## rules, one by one
+	@$(PYTEST) tests/unit
+
+test-property: build ## laws under random input
+	@$(PYTEST) tests/property
+
+test-integration: build ## real chain, real processes
+	@$(PYTEST) tests/integration
+
 clean: ## remove what set-up and builds made
 	rm -rf .build $(VENV) node_modules out cache runs
