@@ -1,0 +1,1 @@
+"""The chain client: typed data, packing, address book, transactions."""

@@ -1,0 +1,108 @@
+"""Anvil as a child process, and control of a development chain's clock and balances."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from backend.chain.errors import ChainError, RpcError, RpcUnavailable
+from backend.chain.rpc import Rpc
+
+_START_SECONDS = 20.0
+_NATIVE = Path("node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil")
+
+
+def anvil_binary() -> str:
+    """Path of the native Anvil: $BITWATT_ANVIL, the locked npm package, or PATH."""
+    named = os.environ.get("BITWATT_ANVIL")
+    packaged = Path(__file__).resolve().parents[2] / _NATIVE
+    found = named or (str(packaged) if packaged.exists() else shutil.which("anvil"))
+    if not found:
+        raise ChainError("anvil is not installed: run `make setup`, or name it in BITWATT_ANVIL")
+    return found
+
+
+def free_port() -> int:
+    """A TCP port on 127.0.0.1 that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass(frozen=True, slots=True)
+class AnvilProcess:
+    """A running Anvil."""
+
+    pid: int
+    url: str
+
+
+def start_anvil(log: Path, genesis_timestamp: int, port: int | None = None) -> AnvilProcess:
+    """Starts Anvil on 127.0.0.1 with a fixed first timestamp and one second per block, and awaits it.
+
+    Blocks have no gas limit (each transaction still has EIP-7825's), transactions are taken in order of
+    arrival, and gas is free, so that runs repeat. Raises ChainError when it does not come up.
+    """
+    port = port or free_port()
+    arguments = [
+        anvil_binary(), "--silent", "--port", str(port), "--timestamp", str(genesis_timestamp),
+        "--accounts", "1", "--order", "fifo", "--base-fee", "0", "--disable-block-gas-limit",
+    ]  # fmt: skip
+    with log.open("ab") as stream:
+        process = subprocess.Popen(
+            arguments, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True
+        )
+    url = f"http://127.0.0.1:{port}"
+    deadline = time.monotonic() + _START_SECONDS
+    with Rpc(url) as rpc:
+        while time.monotonic() < deadline:
+            if process.poll() is not None:
+                break
+            try:
+                rpc.chain_id()
+                DevClock(rpc).tick_one_second_per_block()
+                return AnvilProcess(process.pid, url)
+            except RpcUnavailable:
+                time.sleep(0.05)
+    if process.poll() is None:
+        process.kill()
+    raise ChainError(f"anvil did not start on port {port}: see {log}")
+
+
+class DevClock:
+    """The clock of a development chain, which stands still unless it is moved or a block is mined."""
+
+    def __init__(self, rpc: Rpc) -> None:
+        self._rpc = rpc
+
+    def tick_one_second_per_block(self) -> None:
+        """Every further block is one second after the one before it."""
+        self._rpc.call("anvil_setBlockTimestampInterval", 1)
+
+    def now(self) -> int:
+        """Timestamp of the latest block, unix seconds."""
+        return self._rpc.timestamp()
+
+    def advance_to(self, timestamp: int) -> int:
+        """Mines a block at `timestamp` unless the chain is already there; returns the chain's time."""
+        now = self.now()
+        if now >= timestamp:
+            return now
+        try:
+            self._rpc.call("evm_setNextBlockTimestamp", timestamp)
+            self._rpc.call("evm_mine")
+        except RpcError as error:
+            raise ChainError(f"the node's clock cannot be set ({error}): use an Anvil chain") from error
+        return self.now()
+
+
+def give_gas_money(rpc: Rpc, accounts: list[str], wei: int = 10**24) -> None:
+    """Sets the native balance of `accounts` on a development chain."""
+    for answer in rpc.batch([("anvil_setBalance", [account, hex(wei)]) for account in accounts]):
+        if isinstance(answer, RpcError):
+            raise ChainError(f"the node does not let balances be set ({answer}): use an Anvil chain")

@@ -1,0 +1,224 @@
+"""One account's transactions as a deterministic list whose position is the account's nonce.
+
+A transaction's nonce, gas limit and fees are fixed by the plan, so its hash is too (signatures follow
+RFC 6979). A run that starts again builds the same list, finds how far the chain is by the account's nonce,
+looks up the receipts of what is done and sends the rest: nothing is sent twice and nothing is skipped.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from eth_account import Account
+from hexbytes import HexBytes
+
+from backend.chain.abi import Entry, explain_revert
+from backend.chain.errors import ChainError, PlanMismatch, Reverted, RpcError
+from backend.chain.keccak import hex0x, unhex
+from backend.chain.rpc import Rpc
+
+MAX_TRANSACTION_GAS = 16_777_216
+"""EIP-7825: no transaction may ask for more gas."""
+DEV_CHAIN_ID = 31337
+WINDOW_TRANSACTIONS = 48
+WINDOW_BYTES = 600_000
+_POLL_SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
+_PATIENCE_SECONDS = 120.0
+_NUDGE_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One transaction: `to` None creates a contract, `gas` is its limit, `label` names it in errors."""
+
+    to: str | None
+    data: bytes
+    gas: int
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of a transaction."""
+
+    label: str
+    transaction_hash: str
+    block_number: int
+    gas_used: int
+    contract_address: str | None
+    logs: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fees:
+    """Fee caps per gas in wei; fixed, so that a transaction's hash is reproducible."""
+
+    max_fee: int = 100_000_000_000
+    priority_fee: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Signed:
+    call: Call
+    nonce: int
+    raw: bytes
+    hash: str
+
+
+class Sender:
+    """Sends one account's plan. `base_nonce` is the account's nonce when the plan began."""
+
+    def __init__(
+        self,
+        rpc: Rpc,
+        key: bytes,
+        chain_id: int,
+        base_nonce: int,
+        errors: dict[bytes, Entry] | None = None,
+        fees: Fees | None = None,
+    ) -> None:
+        self._rpc = rpc
+        self._account = Account.from_key(key)
+        self._chain_id = chain_id
+        self._fees = fees or Fees()
+        self.errors = errors or {}
+        self.address: str = self._account.address
+        self.position = base_nonce
+
+    def send(self, calls: Sequence[Call], progress: Callable[[int], None] | None = None) -> list[Receipt]:
+        """Receipts of `calls`, the next ones of the plan, in order; sends what is not yet on chain.
+
+        Raises Reverted with the decoded reason, or PlanMismatch when the account did something else.
+        """
+        signed = [self._sign(call, self.position + offset) for offset, call in enumerate(calls)]
+        self.position += len(signed)
+        receipts: list[Receipt] = []
+        for window in _windows(signed):
+            mined = self._rpc.nonce(self.address)
+            self._broadcast([item for item in window if item.nonce >= mined])
+            receipts += self._collect(window, mined)
+            if progress:
+                progress(len(window))
+        return receipts
+
+    def _sign(self, call: Call, nonce: int) -> _Signed:
+        if call.gas > MAX_TRANSACTION_GAS:
+            raise ChainError(f"{call.label}: {call.gas} gas exceeds {MAX_TRANSACTION_GAS}; split it")
+        fields: dict[str, Any] = {
+            "type": 2,
+            "chainId": self._chain_id,
+            "nonce": nonce,
+            "gas": call.gas,
+            "maxFeePerGas": self._fees.max_fee,
+            "maxPriorityFeePerGas": self._fees.priority_fee,
+            "value": 0,
+            "data": HexBytes(call.data),
+        }
+        if call.to:
+            fields["to"] = call.to
+        signed = self._account.sign_transaction(fields)
+        return _Signed(call, nonce, bytes(signed.raw_transaction), hex0x(bytes(signed.hash)))
+
+    def _broadcast(self, items: Sequence[_Signed]) -> None:
+        answers = self._rpc.batch([("eth_sendRawTransaction", [hex0x(item.raw)]) for item in items])
+        for item, answer in zip(items, answers, strict=True):
+            if not isinstance(answer, RpcError):
+                continue
+            text = answer.message.lower()
+            if "already known" in text or "already imported" in text or "nonce too low" in text:
+                continue  # this very transaction is there; the receipt by its hash settles it
+            raise self._refused(item, answer)
+
+    def _collect(self, window: Sequence[_Signed], mined: int) -> list[Receipt]:
+        found: dict[str, dict[str, Any]] = {}
+        waiting = list(window)
+        started = time.monotonic()
+        nudged = started
+        attempt = 0
+        while waiting:
+            answers = self._rpc.batch([("eth_getTransactionReceipt", [item.hash]) for item in waiting])
+            for item, answer in zip(waiting, answers, strict=True):
+                if isinstance(answer, RpcError):
+                    raise answer
+                if answer:
+                    found[item.hash] = answer
+            waiting = [item for item in waiting if item.hash not in found]
+            if not waiting:
+                break
+            if waiting[0].nonce < mined:
+                raise PlanMismatch(self.address, waiting[0].nonce, waiting[0].call.label)
+            now = time.monotonic()
+            if now - started > _PATIENCE_SECONDS:
+                label = waiting[0].call.label
+                raise ChainError(f"{label}: not mined in {_PATIENCE_SECONDS:.0f} s; is the node mining?")
+            if self._chain_id == DEV_CHAIN_ID and now - nudged > _NUDGE_SECONDS:
+                self._rpc.call("evm_mine")  # a full block leaves transactions behind in Anvil's pool
+                nudged = now
+            mined = self._rpc.nonce(self.address)
+            time.sleep(_POLL_SECONDS[min(attempt, len(_POLL_SECONDS) - 1)])
+            attempt += 1
+        return [self._receipt(item, found[item.hash]) for item in window]
+
+    def _receipt(self, item: _Signed, answer: dict[str, Any]) -> Receipt:
+        if int(answer["status"], 16) != 1:
+            raise self._reverted(item, int(answer["blockNumber"], 16), int(answer["gasUsed"], 16))
+        return Receipt(
+            item.call.label,
+            item.hash,
+            int(answer["blockNumber"], 16),
+            int(answer["gasUsed"], 16),
+            answer.get("contractAddress"),
+            tuple(answer["logs"]),
+        )
+
+    def _refused(self, item: _Signed, error: RpcError) -> Reverted | ChainError:
+        if error.data:
+            return Reverted(item.call.label, *explain_revert(error.data, self.errors))
+        return ChainError(f"{item.call.label}: the node refused the transaction: {error.message}")
+
+    def _reverted(self, item: _Signed, block: int, gas_used: int) -> Reverted:
+        """The reason of a mined revert, found by repeating the call on the state before its block."""
+        request = {"from": self.address, "data": hex0x(item.call.data), "gas": hex(item.call.gas)}
+        if item.call.to:
+            request["to"] = item.call.to
+        for tag in (hex(block - 1), hex(block)):
+            answer = self._rpc.batch([("eth_call", [request, tag])])[0]
+            if isinstance(answer, RpcError) and answer.data:
+                return Reverted(item.call.label, *explain_revert(answer.data, self.errors))
+        why = "ran out of gas" if gas_used >= item.call.gas * 63 // 64 else "reverted without a reason"
+        return Reverted(item.call.label, f"{why} ({gas_used} of {item.call.gas} gas used)")
+
+
+def _windows(items: Sequence[_Signed]) -> list[list[_Signed]]:
+    """`items` in runs that are in flight together, bounded in number and bytes."""
+    windows: list[list[_Signed]] = []
+    size = WINDOW_BYTES
+    for item in items:
+        if size + len(item.raw) > WINDOW_BYTES or len(windows[-1]) == WINDOW_TRANSACTIONS:
+            windows.append([])
+            size = 0
+        windows[-1].append(item)
+        size += len(item.raw)
+    return windows
+
+
+def read_contract(
+    rpc: Rpc, contract: Any, function: str, *arguments: object, errors: dict[bytes, Entry] | None = None
+) -> Any:
+    """Result of a view function; raises Reverted with the decoded reason."""
+    data = contract.abi.encode_call(function, arguments)
+    try:
+        return contract.abi.decode_result(function, rpc.eth_call(contract.address, data))
+    except RpcError as error:
+        if error.data:
+            known = errors if errors is not None else contract.abi.errors
+            raise Reverted(f"{contract.name}.{function}", *explain_revert(error.data, known)) from error
+        raise
+
+
+def key_bytes(text: str) -> bytes:
+    """A private key given as hex."""
+    return unhex(text.strip())
