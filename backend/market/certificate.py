@@ -1,0 +1,268 @@
+"""The fairness certificate: the price vector itself.
+
+Weak duality: for ANY prices, the sum of every participant's best profit at those prices, each over its own
+true set of choices, is a bound D on the welfare W of ANY feasible clearing. D - W splits into one number per
+participant, *what you missed at these prices*, and is recomputed here with integers only (milli-micro).
+
+Best profit of
+- an order: max(0, 1000 x limit x lanes x duration - green lanes x Cg - other lanes x Cm), where the shape
+  price C is the least perceived cost of one lane: over the zones it accepts, the sum of its `duration`
+  cheapest slots (cheapest stretch, if contiguous) between start and deadline;
+- a compute offer, per slot: capacity x max(0, best mode's 1000 x pc - e x pe - 1000 x ask);
+- a tranche: Wh x max(0, pe - ask).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from backend.market.domain import GREEN, GREY, Book, Certificate, Ints, Solution
+from backend.market.jit import njit, prange
+from backend.market.tables import Tables, tables_of
+
+CONTIGUOUS_FROM_KIND = 3
+_SAFE = 2**62
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shortfalls:
+    """What each participant missed at the published prices, milli-micro; never negative in a valid solution."""
+
+    order_best: Ints
+    order_got: Ints
+    offer_best: Ints
+    offer_got: Ints
+    power_best: Ints
+    power_got: Ints
+
+
+def certify(book: Book, solution: Solution) -> Certificate:
+    """The certificate of `solution`: welfare, bound, and the gap by cause."""
+    return certificate_of(shortfalls_of(book, solution))
+
+
+def certificate_of(missed: Shortfalls) -> Certificate:
+    """Adds up what the participants missed. An order that got nothing is `unfilled`, else it has `regret`."""
+    lost = missed.order_best - missed.order_got
+    idle = missed.order_got == 0
+    bound = int(missed.order_best.sum()) + int(missed.offer_best.sum()) + int(missed.power_best.sum())
+    return Certificate(
+        welfare_milli=int(missed.order_got.sum()) + int(missed.offer_got.sum()) + int(missed.power_got.sum()),
+        bound_milli=bound,
+        unfilled_milli=int(lost[idle].sum()),
+        regret_milli=int(lost[~idle].sum()),
+        unsold_milli=int((missed.offer_best - missed.offer_got).sum()),
+        unused_power_milli=int((missed.power_best - missed.power_got).sum()),
+    )
+
+
+def shortfalls_of(book: Book, solution: Solution, tables: Tables | None = None) -> Shortfalls:
+    """Best and actual profit of every participant at the prices of `solution`."""
+    tab = tables or tables_of(book)
+    offer_best, offer_got = _offers(tab, solution)
+    power_best, power_got = _powers(book, tab, solution)
+    best = best_of_orders(book, tab, solution.compute_price)
+    return Shortfalls(best, _orders_got(book, tab, solution), offer_best, offer_got, power_best, power_got)
+
+
+def best_of_orders(book: Book, tab: Tables, compute_price: Ints) -> Ints:
+    """Best profit of each order at these compute prices (milli-micro)."""
+    if len(book.orders) == 0:
+        return np.zeros(0, dtype=np.int64)
+    o = book.orders
+    arrays = (
+        compute_price, tab.carbon, tab.class_energy_wh, tab.class_row, tab.zone_bits, tab.green_lanes, o.lanes,
+        o.duration_slots, o.start_slot, o.deadline_slot, o.limit_micro_per_vcu_slot, o.max_carbon_g_per_kwh,
+        o.carbon_price_micro_per_g, o.kind,
+    )  # fmt: skip
+    cell = 1000 * int(compute_price.max(initial=0)) + int(o.carbon_price_micro_per_g.max()) * int(
+        tab.class_energy_wh.max(initial=0)
+    ) * int(tab.carbon.max(initial=0))
+    most = int((o.lanes.astype(object) * o.duration_slots).max()) * max(
+        cell, 1000 * int(o.limit_micro_per_vcu_slot.max())
+    )
+    if most * 2 < _SAFE:
+        best: Ints = _best_of_orders(_alike(book, tab), *arrays)
+        return best
+    wide: tuple[Any, ...] = tuple(a if a.dtype == np.uint64 else a.astype(object) for a in arrays)
+    return _best_of_orders.py_func(_alike(book, tab), *wide)  # type: ignore[no-any-return]
+
+
+def _alike(book: Book, tab: Tables) -> Ints:
+    """The orders, those of equal shape next to each other (by a mixed 64-bit key; collisions cost time only)."""
+    o = book.orders
+    key = tab.zone_bits.copy()
+    for column in (
+        tab.class_row, o.duration_slots, o.start_slot, o.deadline_slot, o.max_carbon_g_per_kwh,
+        o.carbon_price_micro_per_g, o.kind,
+    ):  # fmt: skip
+        key = (key ^ column.astype(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
+        key ^= key >> np.uint64(29)
+    return np.argsort(key, kind="stable")
+
+
+@njit(cache=True)  # type: ignore[misc]
+def shape_price(
+    price, carbon, wh, bits, start, deadline, duration, cap, carbon_price, contiguous, green_only
+):  # type: ignore[no-untyped-def]
+    """Least perceived cost (milli-micro) of one lane over the zones in `bits`; -1 where it cannot be placed."""
+    least = -1
+    room = deadline - start
+    cost = np.empty(room, price.dtype)
+    for z in range(price.shape[0]):
+        if (bits >> np.uint64(z)) & np.uint64(1) == np.uint64(0):
+            continue
+        for n in range(room):
+            t = start + n
+            c = 1000 * price[z, 1, t] + carbon_price * wh * carbon[z, 1, t]
+            if not green_only and carbon[z, 0, t] <= cap:
+                grey = 1000 * price[z, 0, t] + carbon_price * wh * carbon[z, 0, t]
+                if grey < c:
+                    c = grey
+            cost[n] = c
+        total = cost[0] * 0
+        if contiguous:
+            for n in range(duration):
+                total += cost[n]
+            part = total
+            for n in range(duration, room):
+                part += cost[n] - cost[n - duration]
+                if part < total:
+                    total = part
+        elif duration == room:
+            for n in range(room):
+                total += cost[n]
+        else:
+            cheapest = np.sort(cost)
+            for n in range(duration):
+                total += cheapest[n]
+        if least == -1 or total < least:
+            least = total
+    return least
+
+
+@njit(cache=True, parallel=True)  # type: ignore[misc]
+def _best_of_orders(  # type: ignore[no-untyped-def]
+    rank, price, carbon, class_wh, class_row, bits, green, lanes, duration, start, deadline, limit, cap,
+    carbon_price, kind,
+):  # fmt: skip
+    count = len(lanes)
+    best = np.zeros(count, lanes.dtype)
+    blocks = 64
+    for b in prange(blocks):
+        low, high = b * count // blocks, (b + 1) * count // blocks
+        before = -1
+        green_price = limit[0] * 0
+        mixed_price = limit[0] * 0
+        has_green = has_mixed = False
+        for n in range(low, high):
+            j = rank[n]
+            same = (
+                before >= 0 and class_row[j] == class_row[before] and bits[j] == bits[before]
+                and start[j] == start[before] and deadline[j] == deadline[before]
+                and duration[j] == duration[before] and cap[j] == cap[before]
+                and carbon_price[j] == carbon_price[before] and (kind[j] >= 3) == (kind[before] >= 3)
+            )  # fmt: skip
+            if not same:
+                has_green = has_mixed = False
+            before = j
+            k = class_row[j]
+            mixed = lanes[j] - green[j]
+            if green[j] > 0 and not has_green:
+                green_price = shape_price(
+                    price[k], carbon, class_wh[k], bits[j], start[j], deadline[j], duration[j], cap[j],
+                    carbon_price[j], kind[j] >= 3, True,
+                )  # fmt: skip
+                has_green = True
+            if mixed > 0 and not has_mixed:
+                mixed_price = shape_price(
+                    price[k], carbon, class_wh[k], bits[j], start[j], deadline[j], duration[j], cap[j],
+                    carbon_price[j], kind[j] >= 3, False,
+                )  # fmt: skip
+                has_mixed = True
+            value = 1000 * limit[j] * lanes[j] * duration[j]
+            if green[j] > 0:
+                value -= green[j] * green_price
+            if mixed > 0:
+                value -= mixed * mixed_price
+            if value > 0:
+                best[j] = value
+    return best
+
+
+def _orders_got(book: Book, tab: Tables, solution: Solution) -> Ints:
+    """Perceived surplus of what each order was given (milli-micro)."""
+    f, o = solution.fills, book.orders
+    if len(f) == 0:
+        return np.zeros(len(o), dtype=np.int64)
+    zone, k = tab.offer_zone[f.offer], tab.class_row[f.order]
+    emitted = tab.class_energy_wh[k] * tab.carbon[zone, f.mode, f.slot]
+    each = (
+        1000 * (o.limit_micro_per_vcu_slot[f.order] - solution.compute_price[k, zone, f.mode, f.slot])
+        - o.carbon_price_micro_per_g[f.order] * emitted
+    )
+    return _sum_by(f.order, each, f.lanes, len(o))
+
+
+def offer_margins(tab: Tables, compute_price: Ints, energy_price: Ints) -> Ints:
+    """[offer][mode][slot] margin per VCU-slot at these prices: 1000 x pc - e x pe - 1000 x ask (milli-micro)."""
+    k, z = tab.offer_class, tab.offer_zone
+    burnt = tab.offer_energy_wh[:, None, None] * energy_price[z]
+    margin: Ints = 1000 * compute_price[k, z] - burnt - 1000 * tab.offer_ask[:, None, None]
+    return margin
+
+
+def _offers(tab: Tables, solution: Solution) -> tuple[Ints, Ints]:
+    count = len(tab.offer_zone)
+    if count == 0:
+        none = np.zeros(0, dtype=np.int64)
+        return none, none
+    margin = offer_margins(tab, solution.compute_price, solution.energy_price)
+    top = np.maximum(np.maximum(margin[:, GREY], margin[:, GREEN]), 0)
+    if int(top.max()) * int(tab.offer_capacity.max()) * tab.slots < _SAFE:
+        best = (tab.offer_capacity * top).sum(axis=1)
+    else:
+        best = (tab.offer_capacity.astype(object) * top).sum(axis=1)
+    f = solution.fills
+    return best, _sum_by(f.offer, margin[f.offer, f.mode, f.slot], f.lanes, count)
+
+
+def _powers(book: Book, tab: Tables, solution: Solution) -> tuple[Ints, Ints]:
+    best, got = [0] * len(book.power_offers), [0] * len(book.power_offers)
+    for g, offer in enumerate(book.power_offers):
+        price = solution.energy_price[tab.power_zone[g], tab.power_mode[g]]
+        profit = price[:, None] - offer.ask_micro_per_kwh
+        best[g] = int((offer.wh * np.maximum(profit, 0)).astype(object).sum())
+        got[g] = int((price * solution.sold[g]).astype(object).sum()) - tranche_cost(offer.wh, offer.ask_micro_per_kwh,
+                                                                                   solution.sold[g])  # fmt: skip
+    return _narrow(best), _narrow(got)
+
+
+def tranche_cost(wh: Ints, ask: Ints, sold: Ints) -> int:
+    """Cost (milli-micro) of `sold[t]` Wh when each slot's tranches are used from the cheapest."""
+    rank = np.argsort(ask, axis=1, kind="stable")
+    amount = np.take_along_axis(wh, rank, axis=1)
+    before = np.cumsum(amount, axis=1) - amount
+    used = np.clip(sold[:, None] - before, 0, amount)
+    return int((used * np.take_along_axis(ask, rank, axis=1)).astype(object).sum())
+
+
+def _sum_by(group: Ints, each: Ints, lanes: Ints, count: int) -> Ints:
+    """Sum of each x lanes by group, with Python integers where 63 bits might not do."""
+    if len(group) == 0:
+        return np.zeros(count, dtype=np.int64)
+    total = np.zeros(count, dtype=np.int64)
+    if int(np.abs(each).max()) * int(lanes.max()) * len(group) < _SAFE:
+        np.add.at(total, group, each * lanes)
+        return total
+    wide = np.zeros(count, dtype=object)
+    np.add.at(wide, group, each.astype(object) * lanes)
+    return wide
+
+
+def _narrow(values: list[int]) -> Ints:
+    fits = all(abs(v) < _SAFE for v in values)
+    return np.array(values, dtype=np.int64 if fits else object)

@@ -1,0 +1,246 @@
+"""What is traded and by whom: the frozen, integer types of a book and of its solution.
+
+Units are in the names. Money is micro-units of the settlement token; where a product of a price per kWh
+and Wh occurs it is *milli-micro* (`*_milli`), so that nothing is ever rounded silently. A slot index counts
+from the start of the batch. Modes: 0 = grey (the grid pool), 1 = green (every other source).
+
+A `Book` is canonical by construction: offers and orders are sorted by id, so any input order gives the same
+book, and index n means the same participant everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from backend.market.orders import Order, OrderTable
+
+Ints = npt.NDArray[np.int64]
+
+GREY, GREEN = 0, 1
+GRID_SOURCE = 0
+NO_CARBON_CAP = 0xFFFFFFFF
+COMPUTE_PRICE_MAX = 0xFFFFFFFF  # uint32 on chain
+ENERGY_PRICE_MIN, ENERGY_PRICE_MAX = -(2**31), 2**31 - 1  # int32 on chain
+
+
+@dataclass(frozen=True, slots=True)
+class SlotGrid:
+    """The delivery intervals of one batch: `count` slots of `slot_seconds` from unix second `start`."""
+
+    start: int
+    slot_seconds: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """A grid price and compute latency area; `id` 0..63 is its bit in an order's zone mask."""
+
+    id: int
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ComputeClass:
+    """A class of compute; the standard facility energy (F1, F2) ranks slots by carbon, it is not billed."""
+
+    id: int
+    name: str = ""
+    energy_wh_per_vcu_slot: int = 110
+
+
+@dataclass(frozen=True, slots=True)
+class ComputeOffer:
+    """A site's lanes: up to `capacity` VCU in each slot of [start_slot, end_slot), each burning its own Wh."""
+
+    id: str
+    site_id: int
+    class_id: int
+    zone_id: int
+    capacity: int
+    energy_wh_per_vcu_slot: int
+    ask_micro_per_vcu_slot: int
+    start_slot: int
+    end_slot: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PowerOffer:
+    """A plant's tranches: `wh[t][n]` Wh at `ask_micro_per_kwh[t][n]` in slot t. The grid of a zone is source 0."""
+
+    id: str
+    plant_id: int
+    zone_id: int
+    source: int
+    wh: Ints
+    ask_micro_per_kwh: Ints
+    emission_g_per_kwh: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "wh", _frozen(self.wh))
+        object.__setattr__(self, "ask_micro_per_kwh", _frozen(self.ask_micro_per_kwh))
+
+    @property
+    def mode(self) -> int:
+        """The pool it feeds: grey for the grid, green for every other source."""
+        return GREY if self.source == GRID_SOURCE else GREEN
+
+
+@dataclass(frozen=True, slots=True)
+class Bands:
+    """The prices a batch may publish: compute in [0, compute_max], energy in [energy_min, energy_max]."""
+
+    compute_max: int = COMPUTE_PRICE_MAX
+    energy_min: int = ENERGY_PRICE_MIN
+    energy_max: int = ENERGY_PRICE_MAX
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Book:
+    """Everything sealed at one gate closure. `grid_carbon[z][t]` is g/kWh, z in the order of `zones`."""
+
+    slots: SlotGrid
+    zones: tuple[Zone, ...]
+    classes: tuple[ComputeClass, ...]
+    compute_offers: tuple[ComputeOffer, ...]
+    power_offers: tuple[PowerOffer, ...]
+    grid_carbon: Ints
+    orders: OrderTable
+    bands: Bands = field(default_factory=Bands)
+
+    @staticmethod
+    def of(
+        slots: SlotGrid,
+        zones: Iterable[Zone],
+        classes: Iterable[ComputeClass],
+        compute_offers: Iterable[ComputeOffer],
+        power_offers: Iterable[PowerOffer],
+        grid_carbon: Sequence[Sequence[int]] | Ints,
+        orders: Iterable[Order] | OrderTable,
+        bands: Bands | None = None,
+    ) -> Book:
+        """The canonical, validated book of these parts. `grid_carbon` rows follow the given order of zones.
+
+        Reverts with `BookError` naming the first field that breaks the order language.
+        """
+        from backend.market.validate import validate
+
+        given = tuple(zones)
+        order = sorted(range(len(given)), key=lambda n: given[n].id)
+        carbon = np.asarray(grid_carbon, dtype=np.int64).reshape(len(given), -1)
+        table = orders if isinstance(orders, OrderTable) else OrderTable.of(orders)
+        book = Book(
+            slots,
+            tuple(given[n] for n in order),
+            tuple(sorted(classes, key=lambda c: c.id)),
+            tuple(sorted(compute_offers, key=lambda o: o.id)),
+            tuple(sorted(power_offers, key=lambda o: o.id)),
+            _frozen(carbon[order]),
+            table.sorted_by_id(),
+            bands or Bands(),
+        )
+        validate(book)
+        return book
+
+    def zone_index(self) -> dict[int, int]:
+        """Zone id -> row in every table of the book and the solution."""
+        return {zone.id: n for n, zone in enumerate(self.zones)}
+
+    def class_index(self) -> dict[int, int]:
+        """Class id -> row in every table of the solution."""
+        return {cls.id: n for n, cls in enumerate(self.classes)}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fills:
+    """Who gets what, one row per (order, offer, mode, slot): parallel arrays sorted in that order."""
+
+    order: Ints
+    offer: Ints
+    mode: Ints
+    slot: Ints
+    lanes: Ints
+
+    @staticmethod
+    def empty() -> Fills:
+        """No fills."""
+        none = np.zeros(0, dtype=np.int64)
+        return Fills(none, none, none, none, none)
+
+    @staticmethod
+    def of(order: Ints, offer: Ints, mode: Ints, slot: Ints, lanes: Ints) -> Fills:
+        """Canonical fills: equal (order, offer, mode, slot) added up, zero rows dropped, sorted."""
+        if len(order) == 0:
+            return Fills.empty()
+        rank = np.lexsort((slot, mode, offer, order))
+        cols = [np.asarray(c, dtype=np.int64)[rank] for c in (order, offer, mode, slot)]
+        amount = np.asarray(lanes, dtype=np.int64)[rank]
+        first = np.ones(len(rank), dtype=bool)
+        first[1:] = np.any([c[1:] != c[:-1] for c in cols], axis=0)
+        total = np.add.reduceat(amount, np.flatnonzero(first))
+        keep = total != 0
+        return Fills(*(c[first][keep] for c in cols), total[keep])
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """Welfare, the bound no clearing can pass, and who missed what at these prices (all milli-micro).
+
+    gap = bound - welfare = the sum of the four causes, exactly.
+    """
+
+    welfare_milli: int
+    bound_milli: int
+    unfilled_milli: int
+    regret_milli: int
+    unsold_milli: int
+    unused_power_milli: int
+
+    @property
+    def gap(self) -> float:
+        """(D - W) / D; 0 for an empty market."""
+        return (self.bound_milli - self.welfare_milli) / self.bound_milli if self.bound_milli > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Solution:
+    """What a mechanism publishes: prices by cell, fills, energy sold by offer and slot, and the certificate.
+
+    compute_price[k][z][m][t] micro per VCU-slot, energy_price[z][m][t] micro per kWh, sold[g][t] Wh.
+    `uniform` is False for the reference mechanisms: their buyers pay what the suppliers ask, their price
+    tables are zero and there is no certificate. `reason` says why nothing was cleared, else "".
+    """
+
+    mechanism: str
+    compute_price: Ints
+    energy_price: Ints
+    fills: Fills
+    sold: Ints
+    uniform: bool = True
+    certificate: Certificate | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A rectangle of constant lanes of one order at one offer in one mode: one agreement on chain."""
+
+    order: int
+    offer: int
+    mode: int
+    start_slot: int
+    end_slot: int
+    lanes: int
+
+
+def _frozen(values: npt.ArrayLike) -> Ints:
+    array = np.array(values, dtype=np.int64)
+    array.setflags(write=False)
+    return array

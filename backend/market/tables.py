@@ -1,0 +1,75 @@
+"""A book as flat integer arrays: what kernels, the certificate and the check read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from backend.market.domain import GREEN, GREY, Book, Ints
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tables:
+    """Rows of zones, classes, offers and orders are those of the book; `zone_bits` has bit n for zone row n."""
+
+    slots: int
+    class_row: Ints  # per order
+    zone_bits: npt.NDArray[np.uint64]  # per order
+    green_lanes: Ints  # per order
+    class_energy_wh: Ints  # per class, the standard energy that ranks by carbon
+    carbon: Ints  # [zone][mode][slot] g/kWh
+    offer_class: Ints
+    offer_zone: Ints
+    offer_energy_wh: Ints
+    offer_ask: Ints
+    offer_capacity: Ints  # [offer][slot], 0 outside its window
+    power_zone: Ints
+    power_mode: Ints
+
+
+def tables_of(book: Book) -> Tables:
+    """The flat form of `book`."""
+    zones, classes = book.zone_index(), book.class_index()
+    slots = book.slots.count
+    class_ids = np.array([cls.id for cls in book.classes], dtype=np.int64)
+    bits = np.zeros(len(book.orders), dtype=np.uint64)
+    for zone_id, row in zones.items():
+        inside = (book.orders.zone_mask >> np.uint64(zone_id)) & np.uint64(1)
+        bits |= inside << np.uint64(row)
+    offers = book.compute_offers
+    capacity = np.zeros((len(offers), slots), dtype=np.int64)
+    for n, offer in enumerate(offers):
+        capacity[n, offer.start_slot : offer.end_slot] = offer.capacity
+    carbon = np.zeros((len(book.zones), 2, slots), dtype=np.int64)
+    carbon[:, GREY] = book.grid_carbon
+    carbon[:, GREEN] = green_factor(book)
+    return Tables(
+        slots=slots,
+        class_row=np.searchsorted(class_ids, book.orders.class_id).astype(np.int64),
+        zone_bits=bits,
+        green_lanes=book.orders.green_lanes,
+        class_energy_wh=np.array([cls.energy_wh_per_vcu_slot for cls in book.classes], dtype=np.int64),
+        carbon=carbon,
+        offer_class=np.array([classes[o.class_id] for o in offers], dtype=np.int64),
+        offer_zone=np.array([zones[o.zone_id] for o in offers], dtype=np.int64),
+        offer_energy_wh=np.array([o.energy_wh_per_vcu_slot for o in offers], dtype=np.int64),
+        offer_ask=np.array([o.ask_micro_per_vcu_slot for o in offers], dtype=np.int64),
+        offer_capacity=capacity,
+        power_zone=np.array([zones[o.zone_id] for o in book.power_offers], dtype=np.int64),
+        power_mode=np.array([o.mode for o in book.power_offers], dtype=np.int64),
+    )
+
+
+def green_factor(book: Book) -> Ints:
+    """Emission factor of the green energy offered, [zone][slot] g/kWh, weighted by Wh and rounded up."""
+    shape = (len(book.zones), book.slots.count)
+    wh, grams = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
+    zones = book.zone_index()
+    for offer in book.power_offers:
+        if offer.mode == GREEN:
+            row, amount = zones[offer.zone_id], offer.wh.sum(axis=1)
+            wh[row] += amount
+            grams[row] += amount * offer.emission_g_per_kwh
+    return -(-grams // np.maximum(wh, 1))
