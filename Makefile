@@ -40,6 +40,25 @@ lock: ## resolve the Python dependencies again
 	  $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --no-emit-find-links --no-header $$name.in -o $$name.lock; done
 
+# --- contracts --------------------------------------------------------------
+# One compiler for forge, py-solc-x and ape: the npm solc behind .build/solcx/solc-v<version> (foundry.toml names it).
+export SOLCX_BINARY_PATH := $(CURDIR)/.build/solcx
+SOLIDITY := $(shell find contracts -name '*.sol')
+
+.build/solc: scripts/install_solc.sh scripts/solc.cjs .build/node
+	@bash scripts/install_solc.sh .build/solcx
+	@touch $@
+
+.build/contracts: $(SOLIDITY) foundry.toml scripts/write_artifacts.py .build/solc
+	@forge build --skip test --quiet
+	@$(PYTHON) scripts/write_artifacts.py
+	@touch $@
+
+build: setup .build/contracts ## compile the contracts, write backend/chain/artifacts
+
+test-contracts: build ## the contracts' law
+	@forge test
+
 # --- checks -----------------------------------------------------------------
 PYTEST := $(BIN)/python -m pytest
 

@@ -1,0 +1,1 @@
+"""ABI and bytecode of the contracts, one JSON each; written by `make build`."""
