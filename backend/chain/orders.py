@@ -6,7 +6,11 @@ energy in Wh, carbon in g/kWh, carbon price in micro-units per g.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from backend.chain.errors import FieldError
 
 NO_CARBON_CAP = 0xFFFFFFFF
 """`max_carbon` of an order that accepts any grid carbon."""
@@ -124,3 +128,15 @@ FIELDS: dict[type, tuple[tuple[str, str, str], ...]] = {
 def abi_tuple(order: Order) -> tuple[object, ...]:
     """The order as the tuple that the contracts' functions take."""
     return tuple(getattr(order, attribute) for _, _, attribute in FIELDS[type(order)])
+
+
+def from_message(kind: type[Order], message: Mapping[str, Any]) -> Order:
+    """The order of a typed-data message (Solidity field names).
+
+    Raises FieldError for a missing or an extra field.
+    """
+    names = {name: attribute for _, name, attribute in FIELDS[kind]}
+    for name in sorted(names.keys() ^ message.keys()):
+        mend = "leave it out" if name in message else "give it"
+        raise FieldError(f"{kind.__name__}.{name}", message.get(name), mend)
+    return kind(**{attribute: message[name] for name, attribute in names.items()})

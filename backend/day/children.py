@@ -1,0 +1,137 @@
+"""Child processes of a run: started once, found again after a crash, stopped at the end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from backend.day.run_state import RunState
+
+_TERM_SECONDS = 5.0
+
+
+class ChildFailed(Exception):
+    """A child process ended or did not become ready; its log says why."""
+
+    def __init__(self, name: str, what: str, log: Path) -> None:
+        self.name = name
+        try:
+            tail = log.read_text(encoding="utf-8", errors="replace")[-1500:].strip()
+        except OSError:
+            tail = ""
+        super().__init__(
+            f"{name} {what}; its log {log} ends:\n{tail}" if tail else f"{name} {what}; see {log}"
+        )
+
+
+def process_started(pid: int) -> str | None:
+    """When process `pid` began, as an opaque text that no other process shares; None when it is not alive."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return None
+    fields = stat.rpartition(")")[2].split()
+    return None if fields[0] in ("Z", "X") else f"{boot}/{fields[19]}"
+
+
+class Children:
+    """The run's child processes by name, recorded in run.json as soon as they exist."""
+
+    def __init__(self, state: RunState, logs: Path) -> None:
+        self._state = state
+        self._logs = logs
+        self._owned: dict[str, subprocess.Popen[bytes]] = {}
+        logs.mkdir(parents=True, exist_ok=True)
+
+    def log(self, name: str) -> Path:
+        """The log file of a child."""
+        return self._logs / f"{name}.log"
+
+    def find(self, name: str) -> dict[str, Any] | None:
+        """The record of a child that is still alive and ours, else None."""
+        record = self._state.children.get(name)
+        if record and process_started(record["pid"]) == record["started"]:
+            return record
+        return None
+
+    def start(
+        self,
+        name: str,
+        command: Sequence[str],
+        info: Mapping[str, Any],
+        environment: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
+        """Starts a child in a session of its own and records it with `info`."""
+        with self.log(name).open("ab") as stream:
+            process = subprocess.Popen(
+                list(command),
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=stream,
+                start_new_session=True,
+                env={**os.environ, **(environment or {})},
+            )
+        self._owned[name] = process
+        return self.record(name, process.pid, info)
+
+    def record(self, name: str, pid: int, info: Mapping[str, Any]) -> dict[str, Any]:
+        """Records a child that runs as `pid`."""
+        self._state.children[name] = {"pid": pid, "started": process_started(pid), **info}
+        self._state.save()
+        return self._state.children[name]
+
+    def ensure(
+        self, name: str, command: Callable[[], tuple[Sequence[str], Mapping[str, Any]]]
+    ) -> dict[str, Any]:
+        """The child's record; starts it with `command()` unless it is alive."""
+        found = self.find(name)
+        if found:
+            return found
+        arguments, info = command()
+        return self.start(name, arguments, info)
+
+    def check(self) -> None:
+        """Raises ChildFailed when a recorded child has ended."""
+        for name in self._state.children:
+            if self.find(name) is None:
+                code = self._owned[name].poll() if name in self._owned else None
+                ended = f"ended with code {code}" if code is not None else "has ended"
+                raise ChildFailed(name, ended, self.log(name))
+
+    def stop(self, names: Sequence[str] | None = None) -> None:
+        """Ends children (all, when `names` is None): terminate, then kill those that linger."""
+        wanted = list(self._state.children if names is None else names)
+        alive = {name: record["pid"] for name in wanted if (record := self.find(name))}
+        for pid in alive.values():
+            _signal(pid, signal.SIGTERM)
+        deadline = time.monotonic() + _TERM_SECONDS
+        while alive and time.monotonic() < deadline:
+            self._reap()
+            alive = {name: pid for name, pid in alive.items() if self.find(name)}
+            if alive:
+                time.sleep(0.05)
+        for pid in alive.values():
+            _signal(pid, signal.SIGKILL)
+        for name in wanted:
+            self._state.children.pop(name, None)
+            process = self._owned.pop(name, None)
+            if process:
+                process.wait(timeout=_TERM_SECONDS)
+        self._state.save()
+
+    def _reap(self) -> None:
+        for process in self._owned.values():
+            process.poll()
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
