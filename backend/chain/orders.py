@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from backend.chain.errors import FieldError
 
@@ -73,6 +73,7 @@ class PowerOffer:
     expiry: int
 
 
+AnyOrder = TypeVar("AnyOrder", "BundleOrder", "ComputeOffer", "PowerOffer")
 Order = BundleOrder | ComputeOffer | PowerOffer
 
 # struct name -> (Solidity type, Solidity field, attribute), in the order of the struct
@@ -130,7 +131,7 @@ def abi_tuple(order: Order) -> tuple[object, ...]:
     return tuple(getattr(order, attribute) for _, _, attribute in FIELDS[type(order)])
 
 
-def from_message(kind: type[Order], message: Mapping[str, Any]) -> Order:
+def from_message(kind: type[AnyOrder], message: Mapping[str, Any]) -> AnyOrder:
     """The order of a typed-data message (Solidity field names).
 
     Raises FieldError for a missing or an extra field.

@@ -8,7 +8,7 @@ looks up the receipts of what is done and sends the rest: nothing is sent twice 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,13 +63,14 @@ class Fees:
 @dataclass(frozen=True, slots=True)
 class _Signed:
     call: Call
+    sender: Sender
     nonce: int
     raw: bytes
     hash: str
 
 
 class Sender:
-    """Sends one account's plan. `base_nonce` is the account's nonce when the plan began."""
+    """One account's plan. `base_nonce` is the account's nonce when the plan began."""
 
     def __init__(
         self,
@@ -88,25 +89,18 @@ class Sender:
         self.address: str = self._account.address
         self.position = base_nonce
 
-    def send(self, calls: Sequence[Call], progress: Callable[[int], None] | None = None) -> list[Receipt]:
+    def send(self, calls: Iterable[Call], progress: Callable[[int], None] | None = None) -> list[Receipt]:
         """Receipts of `calls`, the next ones of the plan, in order; sends what is not yet on chain.
 
         Raises Reverted with the decoded reason, or PlanMismatch when the account did something else.
         """
-        signed = [self._sign(call, self.position + offset) for offset, call in enumerate(calls)]
-        self.position += len(signed)
-        receipts: list[Receipt] = []
-        for window in _windows(signed):
-            mined = self._rpc.nonce(self.address)
-            self._broadcast([item for item in window if item.nonce >= mined])
-            receipts += self._collect(window, mined)
-            if progress:
-                progress(len(window))
-        return receipts
+        return send_all(self._rpc, self._chain_id, ((self, call) for call in calls), progress)
 
-    def _sign(self, call: Call, nonce: int) -> _Signed:
+    def sign(self, call: Call) -> _Signed:
+        """`call` as the next transaction of the plan."""
         if call.gas > MAX_TRANSACTION_GAS:
             raise ChainError(f"{call.label}: {call.gas} gas exceeds {MAX_TRANSACTION_GAS}; split it")
+        nonce, self.position = self.position, self.position + 1
         fields: dict[str, Any] = {
             "type": 2,
             "chainId": self._chain_id,
@@ -120,89 +114,120 @@ class Sender:
         if call.to:
             fields["to"] = call.to
         signed = self._account.sign_transaction(fields)
-        return _Signed(call, nonce, bytes(signed.raw_transaction), hex0x(bytes(signed.hash)))
-
-    def _broadcast(self, items: Sequence[_Signed]) -> None:
-        answers = self._rpc.batch([("eth_sendRawTransaction", [hex0x(item.raw)]) for item in items])
-        for item, answer in zip(items, answers, strict=True):
-            if not isinstance(answer, RpcError):
-                continue
-            text = answer.message.lower()
-            if "already known" in text or "already imported" in text or "nonce too low" in text:
-                continue  # this very transaction is there; the receipt by its hash settles it
-            raise self._refused(item, answer)
-
-    def _collect(self, window: Sequence[_Signed], mined: int) -> list[Receipt]:
-        found: dict[str, dict[str, Any]] = {}
-        waiting = list(window)
-        started = time.monotonic()
-        nudged = started
-        attempt = 0
-        while waiting:
-            answers = self._rpc.batch([("eth_getTransactionReceipt", [item.hash]) for item in waiting])
-            for item, answer in zip(waiting, answers, strict=True):
-                if isinstance(answer, RpcError):
-                    raise answer
-                if answer:
-                    found[item.hash] = answer
-            waiting = [item for item in waiting if item.hash not in found]
-            if not waiting:
-                break
-            if waiting[0].nonce < mined:
-                raise PlanMismatch(self.address, waiting[0].nonce, waiting[0].call.label)
-            now = time.monotonic()
-            if now - started > _PATIENCE_SECONDS:
-                label = waiting[0].call.label
-                raise ChainError(f"{label}: not mined in {_PATIENCE_SECONDS:.0f} s; is the node mining?")
-            if self._chain_id == DEV_CHAIN_ID and now - nudged > _NUDGE_SECONDS:
-                self._rpc.call("evm_mine")  # a full block leaves transactions behind in Anvil's pool
-                nudged = now
-            mined = self._rpc.nonce(self.address)
-            time.sleep(_POLL_SECONDS[min(attempt, len(_POLL_SECONDS) - 1)])
-            attempt += 1
-        return [self._receipt(item, found[item.hash]) for item in window]
-
-    def _receipt(self, item: _Signed, answer: dict[str, Any]) -> Receipt:
-        if int(answer["status"], 16) != 1:
-            raise self._reverted(item, int(answer["blockNumber"], 16), int(answer["gasUsed"], 16))
-        return Receipt(
-            item.call.label,
-            item.hash,
-            int(answer["blockNumber"], 16),
-            int(answer["gasUsed"], 16),
-            answer.get("contractAddress"),
-            tuple(answer["logs"]),
-        )
-
-    def _refused(self, item: _Signed, error: RpcError) -> Reverted | ChainError:
-        if error.data:
-            return Reverted(item.call.label, *explain_revert(error.data, self.errors))
-        return ChainError(f"{item.call.label}: the node refused the transaction: {error.message}")
-
-    def _reverted(self, item: _Signed, block: int, gas_used: int) -> Reverted:
-        """The reason of a mined revert, found by repeating the call on the state before its block."""
-        request = {"from": self.address, "data": hex0x(item.call.data), "gas": hex(item.call.gas)}
-        if item.call.to:
-            request["to"] = item.call.to
-        for tag in (hex(block - 1), hex(block)):
-            answer = self._rpc.batch([("eth_call", [request, tag])])[0]
-            if isinstance(answer, RpcError) and answer.data:
-                return Reverted(item.call.label, *explain_revert(answer.data, self.errors))
-        why = "ran out of gas" if gas_used >= item.call.gas * 63 // 64 else "reverted without a reason"
-        return Reverted(item.call.label, f"{why} ({gas_used} of {item.call.gas} gas used)")
+        return _Signed(call, self, nonce, bytes(signed.raw_transaction), hex0x(bytes(signed.hash)))
 
 
-def _windows(items: Sequence[_Signed]) -> list[list[_Signed]]:
+def send_all(
+    rpc: Rpc,
+    chain_id: int,
+    items: Iterable[tuple[Sender, Call]],
+    progress: Callable[[int], None] | None = None,
+) -> list[Receipt]:
+    """Receipts of calls of several senders, in order; each is the next one of its sender's plan.
+
+    Raises Reverted with the decoded reason, or PlanMismatch when an account did something else.
+    """
+    receipts: list[Receipt] = []
+    for window in _windows(sender.sign(call) for sender, call in items):
+        mined = _mined(rpc, window)
+        _broadcast(rpc, [item for item in window if item.nonce >= mined[item.sender.address]])
+        receipts += _collect(rpc, chain_id, window, mined)
+        if progress:
+            progress(len(window))
+    return receipts
+
+
+def _mined(rpc: Rpc, items: Sequence[_Signed]) -> dict[str, int]:
+    """How many transactions each sender has on chain."""
+    accounts = sorted({item.sender.address for item in items})
+    answers = rpc.batch([("eth_getTransactionCount", [account, "latest"]) for account in accounts])
+    return {account: int(_value(answer), 16) for account, answer in zip(accounts, answers, strict=True)}
+
+
+def _value(answer: Any) -> Any:
+    if isinstance(answer, RpcError):
+        raise answer
+    return answer
+
+
+def _broadcast(rpc: Rpc, items: Sequence[_Signed]) -> None:
+    answers = rpc.batch([("eth_sendRawTransaction", [hex0x(item.raw)]) for item in items])
+    for item, answer in zip(items, answers, strict=True):
+        if not isinstance(answer, RpcError):
+            continue
+        text = answer.message.lower()
+        if "already known" in text or "already imported" in text or "nonce too low" in text:
+            continue  # this very transaction is there; the receipt by its hash settles it
+        if answer.data:
+            raise Reverted(item.call.label, *explain_revert(answer.data, item.sender.errors))
+        raise ChainError(f"{item.call.label}: the node refused the transaction: {answer.message}")
+
+
+def _collect(rpc: Rpc, chain_id: int, window: Sequence[_Signed], mined: dict[str, int]) -> list[Receipt]:
+    found: dict[str, dict[str, Any]] = {}
+    waiting = list(window)
+    started = nudged = time.monotonic()
+    attempt = 0
+    while True:
+        answers = rpc.batch([("eth_getTransactionReceipt", [item.hash]) for item in waiting])
+        found |= {item.hash: _value(answer) for item, answer in zip(waiting, answers, strict=True) if answer}
+        waiting = [item for item in waiting if item.hash not in found]
+        if not waiting:
+            return [_receipt(rpc, item, found[item.hash]) for item in window]
+        first = waiting[0]
+        if first.nonce < mined[first.sender.address]:
+            raise PlanMismatch(first.sender.address, first.nonce, first.call.label)
+        now = time.monotonic()
+        if now - started > _PATIENCE_SECONDS:
+            raise ChainError(
+                f"{first.call.label}: not mined in {_PATIENCE_SECONDS:.0f} s; is the node mining?"
+            )
+        if chain_id == DEV_CHAIN_ID and now - nudged > _NUDGE_SECONDS:
+            rpc.call("evm_mine")  # a full block leaves transactions behind in Anvil's pool
+            nudged = now
+        mined = _mined(rpc, waiting)
+        time.sleep(_POLL_SECONDS[min(attempt, len(_POLL_SECONDS) - 1)])
+        attempt += 1
+
+
+def _receipt(rpc: Rpc, item: _Signed, answer: dict[str, Any]) -> Receipt:
+    if int(answer["status"], 16) != 1:
+        raise _reverted(rpc, item, int(answer["blockNumber"], 16), int(answer["gasUsed"], 16))
+    return Receipt(
+        item.call.label,
+        item.hash,
+        int(answer["blockNumber"], 16),
+        int(answer["gasUsed"], 16),
+        answer.get("contractAddress"),
+        tuple(answer["logs"]),
+    )
+
+
+def _reverted(rpc: Rpc, item: _Signed, block: int, gas_used: int) -> Reverted:
+    """The reason of a mined revert, found by repeating the call on the state before its block."""
+    request = {"from": item.sender.address, "data": hex0x(item.call.data), "gas": hex(item.call.gas)}
+    if item.call.to:
+        request["to"] = item.call.to
+    for tag in (hex(block - 1), hex(block)):
+        answer = rpc.batch([("eth_call", [request, tag])])[0]
+        if isinstance(answer, RpcError) and answer.data:
+            return Reverted(item.call.label, *explain_revert(answer.data, item.sender.errors))
+    why = "ran out of gas" if gas_used >= item.call.gas * 63 // 64 else "reverted without a reason"
+    return Reverted(item.call.label, f"{why} ({gas_used} of {item.call.gas} gas used)")
+
+
+def _windows(items: Iterable[_Signed]) -> Iterator[list[_Signed]]:
     """`items` in runs that are in flight together, bounded in number and bytes."""
-    windows: list[list[_Signed]] = []
-    size = WINDOW_BYTES
+    window: list[_Signed] = []
+    size = 0
     for item in items:
-        if size + len(item.raw) > WINDOW_BYTES or len(windows[-1]) == WINDOW_TRANSACTIONS:
-            windows.append([])
-            size = 0
-        windows[-1].append(item)
+        if window and (size + len(item.raw) > WINDOW_BYTES or len(window) == WINDOW_TRANSACTIONS):
+            yield window
+            window, size = [], 0
+        window.append(item)
         size += len(item.raw)
-    return windows
+    if window:
+        yield window
 
 
 def read_contract(

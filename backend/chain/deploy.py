@@ -1,0 +1,120 @@
+"""Deploys and wires the contracts as one deterministic list of transactions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from backend.chain.abi import Abi
+from backend.chain.addressbook import AddressBook, Deployed
+from backend.chain.clients import LARGE_GAS
+from backend.chain.errors import ChainError, FieldError, WrongChain
+from backend.chain.keccak import address_bytes, create_address, keccak
+from backend.chain.plan import DEV_CHAIN_ID, Call, Receipt, Sender
+
+ARTIFACTS = Path(__file__).with_name("artifacts")
+FEED = keccak(b"bitwatt/feed/main")
+TOKEN = "DevToken"
+
+
+@dataclass(frozen=True, slots=True)
+class DeploySettings:
+    """What a deployment fixes for ever: money in micro-units, delays in seconds.
+
+    `token` None deploys the faucet token, which works on a development chain only.
+    """
+
+    members: tuple[str, ...]
+    quorum: int
+    token: str | None = None
+    withdraw_delay: int = 86_400
+    bond_micro: int = 1_000_000_000
+    dispute_bond_micro: int = 100_000_000
+    dispute_window: int = 900
+    refund_delay: int = 86_400
+    missing_grace: int = 3_600
+    feed_id: bytes = field(default=FEED)
+
+
+@cache
+def artifact(name: str) -> tuple[Abi, bytes]:
+    """(ABI, creation code) of a contract; raises ChainError where it is not built."""
+    path = ARTIFACTS / f"{name}.json"
+    if not path.exists():
+        raise ChainError(f"the contract {name} is not built: run `make build`")
+    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    code = bytes.fromhex(document["bytecode"].removeprefix("0x"))
+    if not code:
+        raise ChainError(f"the artifact of {name} has no code: run `make build`")
+    return Abi(document["abi"]), code
+
+
+def check_settings(settings: DeploySettings, chain_id: int) -> None:
+    """Raises FieldError or WrongChain for settings that no deployment may have."""
+    if settings.token is None and chain_id != DEV_CHAIN_ID:
+        raise WrongChain(
+            chain_id,
+            f"the faucet token is for development chains ({DEV_CHAIN_ID}) only",
+            "name the settlement token with --token",
+        )
+    if settings.token is not None:
+        address_bytes(settings.token)
+    if len({member.lower() for member in settings.members}) != len(settings.members):
+        raise FieldError("members", settings.members, "name every committee member once")
+    if not settings.quorum <= len(settings.members):
+        raise FieldError("quorum", settings.quorum, f"give at most the {len(settings.members)} members")
+    if 3 * settings.quorum <= 2 * len(settings.members) or len(settings.members) < 4:
+        raise FieldError(
+            "quorum",
+            f"{settings.quorum} of {len(settings.members)}",
+            "give n >= 4 members and more than 2n/3",
+        )
+
+
+def deployment(owner: str, first_nonce: int, settings: DeploySettings) -> tuple[list[Call], dict[str, str]]:
+    """The transactions of `owner` from `first_nonce` on, and the addresses they give to the contracts."""
+    calls: list[Call] = []
+    book: dict[str, str] = {}
+
+    def create(name: str, *arguments: object) -> str:
+        abi, code = artifact(name)
+        book[name] = create_address(owner, first_nonce + len(calls))
+        calls.append(Call(None, code + abi.encode_constructor(arguments), LARGE_GAS, f"create {name}"))
+        return book[name]
+
+    def wire(name: str, *arguments: object) -> None:
+        data = artifact(name)[0].encode_call("wire", arguments)
+        calls.append(Call(book[name], data, 300_000, f"{name}.wire"))
+
+    members = sorted(settings.members, key=address_bytes)
+    if settings.token is None:
+        token = create(TOKEN)
+    else:
+        token = book[TOKEN] = settings.token
+    registry = create("Registry", owner)
+    treasury = create("Treasury", token, settings.withdraw_delay)
+    bonds = (settings.bond_micro, settings.dispute_bond_micro)
+    committee = (members, settings.quorum, *bonds, settings.dispute_window)
+    oracle = create("DeliveryOracle", registry, treasury, *committee)
+    market = create("BundleMarket", registry, treasury, oracle)
+    certificates = create("Certificates")
+    parts = (registry, treasury, oracle, market, certificates)
+    delays = (settings.refund_delay, settings.missing_grace)
+    settlement = create("Settlement", *parts, settings.feed_id, *delays)
+    wire("Registry", oracle)
+    wire("Treasury", market, settlement, oracle)
+    wire("Certificates", settlement)
+    return calls, book
+
+
+def deploy(sender: Sender, chain_id: int, settings: DeploySettings) -> tuple[AddressBook, Sequence[Receipt]]:
+    """Sends the deployment (or what of it is not yet on chain) and returns the address book and receipts."""
+    check_settings(settings, chain_id)
+    calls, addresses = deployment(sender.address, sender.position, settings)
+    receipts = sender.send(calls)
+    contracts = {name: Deployed(name, address, artifact(name)[0]) for name, address in addresses.items()}
+    return AddressBook(chain_id, receipts[0].block_number, contracts), receipts
