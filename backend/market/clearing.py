@@ -1,0 +1,80 @@
+"""`clear`: one call, a table of mechanisms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import numpy as np
+
+from backend.market.certificate import certify
+from backend.market.domain import Book, Fills, Solution
+from backend.market.errors import MechanismError
+from backend.market.joint import EFFORTS, Effort, clear_joint
+from backend.market.leases import clear_fcfs, clear_greedy
+from backend.market.lp import clear_lp
+from backend.market.sequential import clear_sequential
+
+EffortName = Literal["quick", "fine"]
+
+MECHANISMS: Mapping[str, Callable[[Book, Effort], Solution]] = {
+    "joint": clear_joint,
+    "lp": lambda book, _: clear_lp(book),
+    "fcfs": lambda book, _: clear_fcfs(book),
+    "sequential": clear_sequential,
+    "greedy": lambda book, _: clear_greedy(book),
+}
+
+
+def clear(book: Book, mechanism: str = "joint", effort: EffortName = "quick") -> Solution:
+    """Clears `book`. A book in which nothing can trade clears to nothing, and `reason` says why.
+
+    Raises MechanismError for an unknown mechanism or effort, or a book that the mechanism cannot take.
+    """
+    if mechanism not in MECHANISMS:
+        raise MechanismError(f"mechanism = {mechanism!r}: must be one of {', '.join(MECHANISMS)}")
+    if effort not in EFFORTS:
+        raise MechanismError(f"effort = {effort!r}: must be one of {', '.join(EFFORTS)}")
+    empty = _why_empty(book)
+    if empty:
+        return nothing(book, mechanism, empty)
+    solution = MECHANISMS[mechanism](book, EFFORTS[effort])
+    if len(solution.fills) == 0:
+        return nothing(book, mechanism, "no order's limit covers the cheapest compute and power it could have")
+    return solution
+
+
+def nothing(book: Book, mechanism: str, reason: str) -> Solution:
+    """The solution that clears nothing; prices are the highest, at which indeed nobody wants to buy."""
+    kinds, zones, slots = len(book.classes), len(book.zones), book.slots.count
+    uniform = mechanism in ("joint", "lp")
+    bare = Solution(
+        mechanism=mechanism,
+        compute_price=np.zeros((kinds, zones, 2, slots), dtype=np.int64),
+        energy_price=np.zeros((zones, 2, slots), dtype=np.int64),
+        fills=Fills.empty(),
+        sold=np.zeros((len(book.power_offers), slots), dtype=np.int64),
+        uniform=uniform,
+        reason=reason,
+    )
+    if not uniform:
+        return bare
+    from backend.market.joint import closing_prices
+
+    compute, energy = closing_prices(book)
+    bare = Solution("joint" if mechanism == "joint" else "lp", compute, energy, bare.fills, bare.sold, reason=reason)
+    return Solution(
+        bare.mechanism, compute, energy, bare.fills, bare.sold, certificate=certify(book, bare), reason=reason
+    )
+
+
+def _why_empty(book: Book) -> str:
+    if len(book.orders) == 0:
+        return "the book has no orders"
+    if not any(o.capacity and o.end_slot > o.start_slot for o in book.compute_offers):
+        return "the book has no compute on offer"
+    if not any(int(g.wh.sum()) for g in book.power_offers) and not any(
+        o.energy_wh_per_vcu_slot == 0 for o in book.compute_offers
+    ):
+        return "the book has no power on offer"
+    return ""

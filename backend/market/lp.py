@@ -1,0 +1,177 @@
+"""The exact reference: the whole problem as one linear programme, solved by HiGHS. For small books.
+
+Variables: lanes of every order, strand (green-only, free) and zone; their VCU-slots by slot and mode; lanes of
+every offer by mode and slot; Wh of every tranche. Rows: an order's strands fill in proportion; VCU-slots =
+lanes x duration; at most one VCU-slot per lane and slot; compute sold = compute used per cell; site capacity;
+energy burnt = energy sold per pool. Duals of the last two are rents and energy prices.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp  # type: ignore[import-untyped]
+
+from backend.market.domain import Book, Solution
+from backend.market.errors import MechanismError
+from backend.market.supply import BLOCKED, Floats, supply_of
+from backend.market.tables import Tables, tables_of
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Optimum:
+    """What HiGHS found: welfare (milli-micro, fractional), rents by offer and slot, prices by pool and slot."""
+
+    welfare_milli: float
+    rent: Floats
+    energy_price: Floats
+    seconds: float
+    columns: int
+
+
+class _Builder:
+    """Collects columns and triplets of rows."""
+
+    def __init__(self) -> None:
+        self.cost: list[Floats] = []
+        self.upper: list[Floats] = []
+        self.columns = 0
+        self.rows: list[Floats] = []
+        self.cols: list[Floats] = []
+        self.vals: list[Floats] = []
+
+    def add(self, cost: Floats, upper: Floats) -> np.ndarray:  # type: ignore[type-arg]
+        self.cost.append(np.asarray(cost, dtype=np.float64))
+        self.upper.append(np.asarray(upper, dtype=np.float64))
+        made = np.arange(self.columns, self.columns + len(cost))
+        self.columns += len(cost)
+        return made
+
+    def put(self, rows: object, cols: object, vals: object) -> None:
+        r, c, v = np.broadcast_arrays(np.asarray(rows), np.asarray(cols), np.asarray(vals, dtype=np.float64))
+        self.rows.append(r.reshape(-1))
+        self.cols.append(c.reshape(-1))
+        self.vals.append(v.reshape(-1))
+
+
+def optimum(book: Book, *, solver: str = "ipm", time_limit: float = 0.0) -> Optimum:
+    """Solves the relaxation of `book` in fractional lanes. `solver` is a HiGHS solver name (ipm, simplex).
+
+    Raises MechanismError when HiGHS does not reach optimality.
+    """
+    import highspy
+
+    tab = tables_of(book)
+    model, layout = _model(book, tab)
+    started = time.perf_counter()
+    highs = highspy.Highs()
+    highs.setOptionValue("output_flag", False)
+    highs.setOptionValue("solver", solver)
+    highs.setOptionValue("threads", 1)
+    if time_limit:
+        highs.setOptionValue("time_limit", time_limit)
+    highs.passModel(model)
+    highs.run()
+    if highs.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+        raise MechanismError(f"HiGHS stopped with {highs.getModelStatus()}: give it more time or a smaller book")
+    duals = np.array(highs.getSolution().row_dual)
+    capacity_rows, pool_rows = layout
+    # money is in milli-micro per VCU-slot (capacity) and per Wh (pools, = micro per kWh); minimised, so signs turn
+    return Optimum(
+        welfare_milli=-highs.getInfo().objective_function_value * 1000,
+        rent=np.maximum(-duals[capacity_rows], 0.0),
+        energy_price=-duals[pool_rows] * 1000,
+        seconds=time.perf_counter() - started,
+        columns=model.lp_.num_col_,
+    )
+
+
+def clear_lp(book: Book) -> Solution:
+    """Clears at the exact prices of the linear programme, rounded like the joint mechanism."""
+    from backend.market.joint import EFFORTS, most_lanes, round_at
+
+    tab = tables_of(book)
+    best = optimum(book, solver="simplex" if len(book.orders) <= 300 else "ipm")
+    s = supply_of(book, tab)
+    s.rent[:] = best.rent
+    ceiling = 1e9
+    priced = np.where(s.steps > 0, best.energy_price, ceiling)
+    s.centre[:] = np.where(s.step_ask[..., 0] < BLOCKED / 2, priced, ceiling)
+    from backend.market.parts import parts_of
+
+    return round_at(book, tab, s, parts_of(book, tab, most_lanes(tab)), EFFORTS["fine"], "lp")
+
+
+def _model(book: Book, tab: Tables):  # type: ignore[no-untyped-def]
+    import highspy
+
+    b = _Builder()
+    o, slots, zones = book.orders, tab.slots, len(book.zones)
+    offers = len(book.compute_offers)
+    cells = len(book.classes) * zones * 2 * slots
+    capacity_row = np.arange(offers * slots).reshape(offers, slots)
+    cell_row = (offers * slots + np.arange(cells)).reshape(len(book.classes), zones, 2, slots)
+    pool_row = (offers * slots + cells + np.arange(zones * 2 * slots)).reshape(zones, 2, slots)
+    next_row = offers * slots + cells + zones * 2 * slots
+    low = [np.full(offers * slots, -np.inf), np.zeros(cells), np.zeros(zones * 2 * slots)]
+    high = [tab.offer_capacity.reshape(-1).astype(float), np.zeros(cells), np.zeros(zones * 2 * slots)]
+    for i in range(offers):
+        k, z = tab.offer_class[i], tab.offer_zone[i]
+        for m in (0, 1):
+            made = b.add(np.full(slots, float(tab.offer_ask[i])), tab.offer_capacity[i].astype(float))
+            b.put(capacity_row[i], made, 1)
+            b.put(cell_row[k, z, m], made, 1)
+            b.put(pool_row[z, m], made, float(tab.offer_energy_wh[i]))
+    for g, power in enumerate(book.power_offers):
+        for n in range(power.wh.shape[1]):
+            made = b.add(power.ask_micro_per_kwh[:, n] / 1000.0, power.wh[:, n].astype(float))
+            b.put(pool_row[tab.power_zone[g], tab.power_mode[g]], made, -1)
+    extra_low: list[float] = []
+    extra_high: list[float] = []
+    for j in range(len(o)):
+        k, window = tab.class_row[j], np.arange(o.start_slot[j], o.deadline_slot[j])
+        duration, lanes = float(o.duration_slots[j]), float(o.lanes[j])
+        fill = b.add(np.array([-float(o.limit_micro_per_vcu_slot[j]) * duration]), np.array([lanes]))
+        for strand, share in ((1, tab.green_lanes[j] / lanes), (0, 1 - tab.green_lanes[j] / lanes)):
+            if share <= 0:
+                continue
+            split_row, next_row = next_row, next_row + 1
+            extra_low.append(0.0)
+            extra_high.append(0.0)
+            b.put([split_row], fill, -share)
+            for z in range(zones):
+                if not (int(tab.zone_bits[j]) >> z) & 1:
+                    continue
+                here = b.add(np.zeros(1), np.array([np.inf]))
+                b.put([split_row], here, 1)
+                volume_row, rate_row = next_row, next_row + 1 + np.arange(len(window))
+                next_row += 1 + len(window)
+                extra_low += [0.0] + [-np.inf] * len(window)
+                extra_high += [0.0] * (1 + len(window))
+                b.put([volume_row], here, -duration)
+                b.put(rate_row, here, -1)
+                for m in (1,) if strand else (0, 1):
+                    carbon = tab.carbon[z, m, window]
+                    adder = o.carbon_price_micro_per_g[j] * tab.class_energy_wh[k] * carbon / 1000.0
+                    open_slots = (carbon <= o.max_carbon_g_per_kwh[j]) if m == 0 else np.ones(len(window), dtype=bool)
+                    made = b.add(adder, np.where(open_slots, np.inf, 0.0))
+                    b.put(volume_row, made, 1)
+                    b.put(rate_row, made, 1)
+                    b.put(cell_row[k, z, m, window], made, -1)
+    low.append(np.array(extra_low))
+    high.append(np.array(extra_high))
+    matrix = sp.csc_matrix(
+        (np.concatenate(b.vals), (np.concatenate(b.rows), np.concatenate(b.cols))), shape=(next_row, b.columns)
+    )
+    lp = highspy.HighsLp()
+    lp.num_col_, lp.num_row_ = b.columns, next_row
+    lp.col_cost_, lp.col_lower_, lp.col_upper_ = np.concatenate(b.cost), np.zeros(b.columns), np.concatenate(b.upper)
+    lp.row_lower_, lp.row_upper_ = np.concatenate(low), np.concatenate(high)
+    lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
+    lp.a_matrix_.start_, lp.a_matrix_.index_ = matrix.indptr, matrix.indices
+    lp.a_matrix_.value_ = matrix.data
+    model = highspy.HighsModel()
+    model.lp_ = lp
+    return model, (capacity_row, pool_row)

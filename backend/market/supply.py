@@ -1,0 +1,148 @@
+"""The supply side as kernels see it: sites by (class, zone), energy pools as stacked tranches.
+
+Prices live in two places only: the *rent* of a site in a slot, and the *centre* price of an energy pool. Every
+bundle price follows from them. A supply step answers smoothly: inside a tranche the price is its ask, and at a
+jump it moves with slope `rho` around the current centre (the proximal form of the step function), so that an
+order that arrives raises the price it sees, a little.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from backend.market.domain import Book
+from backend.market.jit import njit
+from backend.market.tables import Tables
+
+Floats = npt.NDArray[np.float64]
+BLOCKED = 1e30
+
+
+class Supply(NamedTuple):
+    """Arrays of one market state; k class, z zone, m mode, t slot, i offer, n tranche."""
+
+    members: npt.NDArray[np.int64]  # [k][z][n] offers, -1 padded
+    energy: npt.NDArray[np.int64]  # [i] Wh per VCU-slot
+    ask: Floats  # [i] micro per VCU-slot
+    capacity: npt.NDArray[np.int64]  # [i][t]
+    offer_zone: npt.NDArray[np.int64]  # [i]
+    steps: npt.NDArray[np.int64]  # [z][m][t] number of tranches
+    step_ask: Floats  # [z][m][t][n] ascending, micro per kWh
+    step_top: Floats  # [z][m][t][n] Wh up to and with this tranche
+    carbon: Floats  # [z][m][t] g/kWh
+    rent: Floats  # [i][t] micro per VCU-slot
+    centre: Floats  # [z][m][t] micro per kWh
+    slope_site: Floats  # [i] micro per lane
+    slope_pool: Floats  # [z][m] micro per kWh per Wh
+    used: npt.NDArray[np.int64]  # [i][m][t] lanes
+    load: npt.NDArray[np.int64]  # [z][m][t] Wh
+
+
+def supply_of(book: Book, tab: Tables) -> Supply:
+    """An empty market over the offers of `book`, with all rents zero."""
+    kinds, zones, slots = len(book.classes), len(book.zones), tab.slots
+    offers = len(book.compute_offers)
+    groups: list[list[int]] = [[] for _ in range(kinds * zones)]
+    for i in range(offers):
+        groups[int(tab.offer_class[i]) * zones + int(tab.offer_zone[i])].append(i)
+    width = max((len(g) for g in groups), default=1) or 1
+    members = np.full((kinds * zones, width), -1, dtype=np.int64)
+    for n, group in enumerate(groups):
+        members[n, : len(group)] = group
+    steps, step_ask, step_top = _pools(book, tab)
+    return Supply(
+        members=members.reshape(kinds, zones, width),
+        energy=tab.offer_energy_wh,
+        ask=tab.offer_ask.astype(np.float64),
+        capacity=tab.offer_capacity,
+        offer_zone=tab.offer_zone,
+        steps=steps,
+        step_ask=step_ask,
+        step_top=step_top,
+        carbon=tab.carbon.astype(np.float64),
+        rent=np.zeros((offers, slots)),
+        centre=np.where(steps > 0, step_ask[..., 0], 0.0),
+        slope_site=np.ones(offers),
+        slope_pool=np.ones((zones, 2)),
+        used=np.zeros((offers, 2, slots), dtype=np.int64),
+        load=np.zeros((zones, 2, slots), dtype=np.int64),
+    )
+
+
+def _pools(book: Book, tab: Tables) -> tuple[npt.NDArray[np.int64], Floats, Floats]:
+    zones, slots = len(book.zones), tab.slots
+    stacks: dict[tuple[int, int], list[int]] = {}
+    for g in range(len(book.power_offers)):
+        stacks.setdefault((int(tab.power_zone[g]), int(tab.power_mode[g])), []).append(g)
+    width = max((sum(book.power_offers[g].wh.shape[1] for g in s) for s in stacks.values()), default=1) or 1
+    steps = np.zeros((zones, 2, slots), dtype=np.int64)
+    step_ask = np.full((zones, 2, slots, width), BLOCKED)
+    step_wh = np.zeros((zones, 2, slots, width))
+    for (z, m), stack in stacks.items():
+        wh = np.concatenate([book.power_offers[g].wh for g in stack], axis=1)
+        ask = np.concatenate([book.power_offers[g].ask_micro_per_kwh for g in stack], axis=1)
+        ask = np.where(wh > 0, ask.astype(np.float64), BLOCKED)
+        rank = np.argsort(ask, axis=1, kind="stable")
+        step_ask[z, m, :, : ask.shape[1]] = np.take_along_axis(ask, rank, axis=1)
+        step_wh[z, m, :, : ask.shape[1]] = np.take_along_axis(wh, rank, axis=1)
+        steps[z, m] = (wh > 0).sum(axis=1)
+    return steps, step_ask, np.cumsum(step_wh, axis=3)
+
+
+@njit(cache=True, inline="always")  # type: ignore[misc]
+def pool_price(s, z, m, t, wh):  # type: ignore[no-untyped-def]
+    """Smoothed price (micro per kWh) of the pool when `wh` Wh are taken from it."""
+    centre, slope = s.centre[z, m, t], s.slope_pool[z, m]
+    below = 0.0
+    for n in range(s.steps[z, m, t]):
+        ask = s.step_ask[z, m, t, n]
+        lag = (ask - centre) / slope
+        if wh < below + lag:
+            return centre + slope * (wh - below)
+        below = s.step_top[z, m, t, n]
+        if wh <= below + lag:
+            return ask
+    return centre + slope * (wh - below)
+
+
+@njit(cache=True, inline="always")  # type: ignore[misc]
+def site_price(s, i, t, lanes):  # type: ignore[no-untyped-def]
+    """Smoothed price (micro per VCU-slot, without energy) of site i when `lanes` lanes run on it."""
+    return s.ask[i] + max(0.0, s.rent[i, t] + s.slope_site[i] * (lanes - s.capacity[i, t]))
+
+
+@njit(cache=True)  # type: ignore[misc]
+def soft_cell(s, k, z, m, t, lanes):  # type: ignore[no-untyped-def]
+    """Cheapest (price, offer) for `lanes` more lanes in a cell, all in, at smoothed supply."""
+    best, chosen = 1e30, -1
+    for n in range(s.members.shape[2]):
+        i = s.members[k, z, n]
+        if i < 0:
+            break
+        if s.capacity[i, t] <= 0:
+            continue
+        half = 0.5 * lanes
+        price = site_price(s, i, t, s.used[i, 0, t] + s.used[i, 1, t] + half)
+        if price >= best:
+            continue
+        price += s.energy[i] * pool_price(s, z, m, t, s.load[z, m, t] + half * s.energy[i]) / 1000.0
+        if price < best:
+            best, chosen = price, i
+    return best, chosen
+
+
+@njit(cache=True)  # type: ignore[misc]
+def recentre(s):  # type: ignore[no-untyped-def]
+    """Moves every rent and every centre to the price that the present loads give."""
+    for i in range(s.capacity.shape[0]):
+        for t in range(s.capacity.shape[1]):
+            if s.capacity[i, t] > 0:
+                over = s.used[i, 0, t] + s.used[i, 1, t] - s.capacity[i, t]
+                s.rent[i, t] = max(0.0, s.rent[i, t] + s.slope_site[i] * over)
+    for z in range(s.load.shape[0]):
+        for m in range(2):
+            for t in range(s.load.shape[2]):
+                s.centre[z, m, t] = pool_price(s, z, m, t, float(s.load[z, m, t]))
