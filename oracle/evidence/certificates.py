@@ -19,7 +19,6 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ExtensionOID
 
 T = TypeVar("T", bound=x509.ExtensionType)
@@ -80,8 +79,8 @@ def from_der(field: str, der: bytes) -> x509.Certificate:
     """One DER certificate; raises Refused on anything that is not exactly that."""
     try:
         with warnings.catch_warnings():
-            # AMD numbers every VCEK 0, which RFC 5280 forbids; it is the signature that identifies it.
-            warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+            # Of names that are too long, and of AMD, which numbers every VCEK 0: the signature decides.
+            warnings.simplefilter("ignore")
             certificate = x509.load_der_x509_certificate(der)
             for name in LAZY:  # parsed on first use only: a malformed part must show here, not later
                 getattr(certificate, name)
@@ -99,7 +98,7 @@ def from_pem(field: str, pem: bytes) -> tuple[x509.Certificate, ...]:
         return (from_der(field, pem),)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+            warnings.simplefilter("ignore")
             found = x509.load_pem_x509_certificates(pem)
     except MALFORMED as error:
         raise Refused(field, f"not a PEM bundle of certificates ({error})") from None

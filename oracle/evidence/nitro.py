@@ -93,7 +93,7 @@ def attested(
     )
 
 
-def signed_time(evidence: bytes, collateral: bytes | None = None) -> int:
+def stated_time(evidence: bytes, collateral: bytes | None = None) -> int:
     """The unix second at which the document says it was signed. Raises Refused when it cannot be read."""
     return _opened(evidence)[0].timestamp_ms // 1000
 

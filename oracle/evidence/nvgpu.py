@@ -86,8 +86,8 @@ def attested(
     gpus = _opened(evidence, collateral)
     windows = [_check(gpu, at, root or pinned(ROOT)) for gpu in gpus]
     first = gpus[0].report
-    if any((gpu.report.nonce, gpu.report.record) != (first.nonce, first.record) for gpu in gpus):
-        raise Refused("evidence", "the GPUs of the list differ in nonce or measurements")
+    if len({(gpu.report.nonce, gpu.report.opaque[FIRMWARE_ID], gpu.report.record) for gpu in gpus}) != 1:
+        raise Refused("evidence", "the GPUs of the list differ in nonce, firmware or measurements")
     if len({gpu.chain[0] for gpu in gpus}) != len(gpus):
         raise Refused("evidence", "one GPU stands in the list twice")
     return Attested(
@@ -109,7 +109,7 @@ def attested(
     )
 
 
-def signed_time(evidence: bytes, collateral: bytes | None = None) -> int:
+def stated_time(evidence: bytes, collateral: bytes | None = None) -> int:
     """The first unix second at which the whole chain is valid: a report itself states no time."""
     return max(window([*gpu.chain, pinned(ROOT)]).not_before for gpu in _opened(evidence, collateral))
 
@@ -122,9 +122,7 @@ def _check(gpu: _Gpu, at: int, root: x509.Certificate) -> Window:
     try:
         named = leaf.extensions.get_extension_for_oid(TCG_DICE_FIRMWARE).value.public_bytes()
     except x509.ExtensionNotFound:
-        raise Refused(
-            "firmware", f"{name_of(leaf)!r} does not name the firmware that holds its key"
-        ) from None
+        raise Refused("firmware", f"{name_of(leaf)!r} names no firmware") from None
     firmware = report.opaque.get(FIRMWARE_ID, b"")
     if len(firmware) != DIGEST_BYTES or not named.endswith(SHA384_FIRMWARE + firmware):
         raise Refused("firmware", "the report's firmware is not the one its certificate was issued for")
@@ -158,9 +156,7 @@ def _from_json(evidence: bytes, collateral: bytes | None) -> tuple[_Gpu, ...]:
     for entry in entries:
         try:
             report = _report(base64.b64decode(entry["evidence"], validate=True))
-            chain = (
-                base64.b64decode(entry["certificate"], validate=True) if collateral is None else collateral
-            )
+            chain = collateral or base64.b64decode(entry["certificate"], validate=True)
             nonce = bytes.fromhex(entry["nonce"])
         except Refused:
             raise

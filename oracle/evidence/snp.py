@@ -126,7 +126,7 @@ def _forbidden(policy: int) -> str:
     return ""
 
 
-def signed_time(evidence: bytes, collateral: bytes | None = None) -> int:
+def stated_time(evidence: bytes, collateral: bytes | None = None) -> int:
     """The first unix second at which the whole chain is valid: a report itself states no time."""
     path = _path(_opened(evidence, collateral)[1])
     return window([*path, pinned(ROOT)]).not_before

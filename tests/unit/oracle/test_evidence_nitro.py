@@ -45,7 +45,7 @@ class TestGenuine:
     @pytest.mark.parametrize("name", [ENCLAVE, SECOND])
     def test_an_enclave_is_accepted_at_the_time_it_states(self, genuine: Path, name: str) -> None:
         evidence = (genuine / name).read_bytes()
-        at = nitro.signed_time(evidence)
+        at = nitro.stated_time(evidence)
         found = nitro.attested(evidence, None, at)
         assert found.forbidden == ""
         assert found.signed_at == at
@@ -64,7 +64,7 @@ class TestGenuine:
 
     def test_debug_mode_is_forbidden(self, genuine: Path) -> None:
         evidence = (genuine / DEBUG).read_bytes()
-        found = nitro.attested(evidence, None, nitro.signed_time(evidence))
+        found = nitro.attested(evidence, None, nitro.stated_time(evidence))
         assert found.forbidden == "debug mode: PCR0 is zero, so no image is attested"
         assert found.status == "Debug"
 

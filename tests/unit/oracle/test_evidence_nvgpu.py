@@ -77,7 +77,7 @@ class TestGenuine:
         assert nvgpu.attested(gpu.text + b"\n", gpu.chain, AT) == expected
 
     def test_signed_means_from_when_the_chain_is_valid(self, gpu: Vector) -> None:
-        assert nvgpu.signed_time(gpu.text, gpu.chain) == CHAIN_VALID_FROM
+        assert nvgpu.stated_time(gpu.text, gpu.chain) == CHAIN_VALID_FROM
         assert nvgpu.attested(gpu.text, gpu.chain, CHAIN_VALID_FROM).forbidden == ""
 
     def test_a_machine_of_eight(self, machine: list[dict[str, str]]) -> None:

@@ -76,7 +76,7 @@ class TestGenuine:
         assert snp.attested(evidence, None, AT) == snp.attested(raw, None, AT)
 
     def test_signed_means_from_when_the_chain_is_valid(self, guest: Vector) -> None:
-        at = snp.signed_time(guest.report, guest.vcek)
+        at = snp.stated_time(guest.report, guest.vcek)
         assert at == VCEK_FROM
         assert snp.attested(guest.report, guest.vcek, at).forbidden == ""
 
