@@ -1,0 +1,1 @@
+"""The named checks, one small rule each, grouped by topic."""

@@ -1,0 +1,191 @@
+"""Brings chain and archive together into facts; decides nothing."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from audit import assemble
+from audit.abi import Call, Event
+from audit.archive import Archive, Document, parse_json
+from audit.bundle import Parsed, read_bundle
+from audit.chain import Chain
+from audit.eip712 import STRUCTS, digest, domain_separator, recover, struct_hash
+from audit.facts import Batch, BatchFiles, DeviceFact, Facts, ReportFact
+from audit.rpc import RpcError
+from audit.views import read_views
+
+CALLS_BEHIND = (
+    ("BundleMarket", "PricesPosted"),
+    ("BundleMarket", "ComputeOfferAdded"),
+    ("BundleMarket", "PowerOfferAdded"),
+    ("BundleMarket", "ChunkCleared"),
+    ("DeliveryOracle", "ReportSubmitted"),
+    ("DeliveryOracle", "Published"),
+    ("DeliveryOracle", "DeviceAttested"),
+    ("DeliveryOracle", "Ruled"),
+    ("Settlement", "PoolMetered"),
+)
+MAGIC_1271 = "0x1626ba7e"
+OUTSIDE = Document("readings", "", b"", "missing", found="outside the audited time")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Tells a progress bar what is being read; does nothing by default."""
+
+    begin: Callable[[str, int], None] = lambda text, total: None
+    step: Callable[[int], None] = lambda number: None
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Unix seconds [start, end) that the audit covers; None means open."""
+
+    start: int | None = None
+    end: int | None = None
+
+    def overlaps(self, start: int, end: int) -> bool:
+        """Whether [start, end) touches the window."""
+        return (self.end is None or start < self.end) and (self.start is None or end > self.start)
+
+
+@dataclass(frozen=True, slots=True)
+class Gatherer:
+    """Reads in the order: events, calls behind them, archive, views at the head."""
+
+    chain: Chain
+    archive: Archive
+    window: Window = field(default_factory=Window)
+    progress: Progress = field(default_factory=Progress)
+
+    def facts(self) -> Facts:
+        """Everything there is to know."""
+        chain = self.chain
+        self.progress.begin("reading events", chain.head.number - chain.book.deploy_block + 1)
+        events, odd = chain.events(self.progress.step)
+        sorted_out: dict[tuple[str, str], list[Event]] = defaultdict(list)
+        for event in events:
+            sorted_out[event.contract, event.name].append(event)
+        log = {key: tuple(items) for key, items in sorted_out.items()}
+        calls = self._calls(log)
+        batches = tuple(batch for batch in assemble.batches(log, calls) if self._inside(batch))
+        known, unknown = self._contract_signatures(batches)
+        self.progress.begin("reading views", 1)
+        return Facts(
+            chain_id=chain.book.chain_id,
+            addresses=chain.book.addresses,
+            events=log,
+            calls=calls,
+            odd_logs=tuple(odd),
+            head=chain.head,
+            views=read_views(chain, log),
+            batches=batches,
+            contract_signatures=known,
+            unknown_signers=unknown,
+            cancelled=assemble.cancelled(log),
+            epochs=assemble.epochs(log),
+            reports=self._reports(log, calls),
+            devices=self._devices(log, calls),
+            publications=assemble.publications(log, calls),
+            sites=assemble.assets(log, "SiteAdded", "siteId"),
+            plants=assemble.assets(log, "PlantAdded", "plantId"),
+            files={batch.id: self._files(batch) for batch in batches},
+            archive=self.archive,
+        )
+
+    def _inside(self, batch: Batch) -> bool:
+        return self.window.overlaps(batch.start, batch.start + batch.slots * batch.slot_seconds)
+
+    def _calls(self, log: assemble.Log) -> dict[str, Call]:
+        hashes = list(dict.fromkeys(event.tx for key in CALLS_BEHIND for event in log.get(key, ())))
+        self.progress.begin("reading transactions", len(hashes))
+        return self.chain.transactions(hashes, self.progress.step)
+
+    # --- signatures of contracts ---------------------------------------------------
+    def _contract_signatures(
+        self, batches: Iterable[Batch]
+    ) -> tuple[dict[tuple[str, bytes], bool], frozenset[str]]:
+        """EIP-1271 answers for signatures that no key made, asked at the block they were used in."""
+        book = self.chain.book
+        separator = domain_separator("BitWatt", "1", book.chain_id, book.addresses["BundleMarket"])
+        known: dict[tuple[str, bytes], bool] = {}
+        unknown: set[str] = set()
+        for batch in batches:
+            for item in (
+                *batch.compute_offers,
+                *batch.power_offers,
+                *(o for c in batch.chunks for o in c.orders),
+            ):
+                message = digest(separator, struct_hash(STRUCTS[item.kind], item.terms))
+                if recover(message, item.signature) == item.maker:
+                    continue
+                answer = self._is_valid_signature(item.maker, message, item.signature, item.place.block)
+                if answer is None:
+                    unknown.add(item.maker)
+                else:
+                    known[item.maker, message] = answer
+        return known, frozenset(unknown)
+
+    def _is_valid_signature(self, maker: str, message: bytes, signature: bytes, block: int) -> bool | None:
+        padded = signature.ljust(-(-len(signature) // 32) * 32, b"\0")
+        words = message + (64).to_bytes(32, "big") + len(signature).to_bytes(32, "big") + padded
+        try:
+            if self.chain.rpc.call("eth_getCode", maker, hex(block)) == "0x":
+                return False
+            request = {"to": maker, "data": MAGIC_1271 + words.hex()}
+            answer = self.chain.rpc.call("eth_call", request, hex(block))
+        except RpcError as error:
+            return False if "revert" in str(error).lower() else None
+        return str(answer)[:10] == MAGIC_1271
+
+    # --- archive --------------------------------------------------------------------
+    def _files(self, batch: Batch) -> BatchFiles:
+        book = self.archive.get("book", batch.header["bookHash"])
+        solution = self.archive.get("solution", batch.header["solutionHash"])
+        book_json, book_problem = _object(book)
+        solution_json, solution_problem = _object(solution)
+        return BatchFiles(book, solution, book_json, solution_json, book_problem, solution_problem)
+
+    def _reports(self, log: assemble.Log, calls: Mapping[str, Call]) -> tuple[ReportFact, ...]:
+        submitted = log.get(("DeliveryOracle", "ReportSubmitted"), ())
+        self.progress.begin("reading bundles", len(submitted))
+        found = []
+        for event in submitted:
+            report = assemble.report_of(event.args["report"])
+            inside = self.window.overlaps(report.start, report.end)
+            document = self.archive.get("readings", report.archive_hash) if inside else OUTSIDE
+            readable = document.state in ("intact", "altered")
+            bundle = read_bundle(document.content) if readable else Parsed(None)
+            signatures = assemble.signatures_of(event, calls, "submit")
+            place = assemble.place_of(event)
+            found.append(ReportFact(report, signatures, place, document, bundle, inside))
+            self.progress.step(1)
+        return tuple(found)
+
+    def _devices(self, log: assemble.Log, calls: Mapping[str, Call]) -> tuple[DeviceFact, ...]:
+        recorded = {
+            (event.tx, event.args["meterId"]): event.args["device"]
+            for event in log.get(("Registry", "DeviceRecorded"), ())
+        }
+        found = []
+        for event in log.get(("DeliveryOracle", "DeviceAttested"), ()):
+            meter = event.args["meterId"]
+            call = calls.get(event.tx)
+            sent = call.args if call is not None and call.name == "attestDevice" else {}
+            terms = {**recorded.get((event.tx, meter), {}), "meterId": meter}
+            document = self.archive.get("evidence", event.args["evidenceHash"])
+            place = assemble.place_of(event)
+            found.append(DeviceFact(terms, sent.get("attestation"), sent.get("sigs"), place, document))
+        return tuple(found)
+
+
+def _object(document: Document) -> tuple[Mapping[str, Any], str]:
+    if document.state not in ("intact", "altered"):
+        return {}, ""
+    value, problem = parse_json(document.content)
+    if problem:
+        return {}, problem
+    return (value, "") if isinstance(value, dict) else ({}, "not a JSON object")

@@ -1,0 +1,70 @@
+"""How an audit is shown: a table for people, an object for machines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from audit.verdict import Checked
+
+COLOURS = {"pass": "green", "fail": "bold red", "inconclusive": "yellow"}
+SHOWN = 8
+
+
+def summary(checks: Sequence[Checked]) -> dict[str, Any]:
+    """{"passed", "failed", "inconclusive", "checks": [...]} with every finding."""
+    verdicts = [item.result.verdict for item in checks]
+    return {
+        "passed": verdicts.count("pass"),
+        "failed": verdicts.count("fail"),
+        "inconclusive": verdicts.count("inconclusive"),
+        "checks": [
+            {
+                "name": item.name,
+                "reference": item.reference,
+                "verdict": item.result.verdict,
+                "checked": item.result.checked,
+                "findings": [asdict(finding) for finding in (*item.result.findings, *item.result.doubts)],
+            }
+            for item in checks
+        ],
+    }
+
+
+def show(checks: Sequence[Checked], console: Console) -> None:
+    """Prints one line per check, then what was found wrong or undecided, then the count."""
+    table = Table(box=None, pad_edge=False)
+    for title in ("verdict", "check", "checked", "reference"):
+        table.add_column(
+            title, justify="right" if title == "checked" else "left", no_wrap=title != "reference"
+        )
+    for item in checks:
+        verdict = item.result.verdict
+        mark = Text(verdict, style=COLOURS[verdict])
+        table.add_row(mark, item.name, f"{item.result.checked:,}", Text(item.reference, style="dim"))
+    console.print(table)
+    for item in checks:
+        _show_findings(item, console)
+    counts = summary(checks)
+    console.print(
+        f"\n{counts['passed']} passed, {counts['failed']} failed, {counts['inconclusive']} inconclusive",
+        style=COLOURS["fail" if counts["failed"] else "pass"],
+    )
+
+
+def _show_findings(item: Checked, console: Console) -> None:
+    every = (*item.result.findings, *item.result.doubts)
+    if not every:
+        return
+    console.print(f"\n{item.name}", style=COLOURS[item.result.verdict])
+    for finding in every[:SHOWN]:
+        console.print(Text(f"  {finding.subject}"))
+        console.print(Text(f"    expected {finding.expected}"))
+        console.print(Text(f"    found    {finding.found}"))
+    if len(every) > SHOWN:
+        console.print(f"  ... {len(every) - SHOWN} more; --json shows all")
