@@ -1,0 +1,1 @@
+"""Tables, migrations and sessions of the service's database (SQLite or PostgreSQL)."""

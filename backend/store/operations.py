@@ -1,0 +1,111 @@
+"""What keeps the service itself honest: idempotency, outbox, indexer cursor, webhooks, leases.
+
+Times are unix seconds of the wall clock.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Index, LargeBinary
+from sqlmodel import Field, SQLModel
+
+from backend.store.types import Hex, JsonValue, UInt64, new_id
+
+
+class IdempotencyKey(SQLModel, table=True):
+    """The answer given to a POST; the same key and body get it again, another body is refused."""
+
+    __tablename__ = "idempotency_key"
+
+    actor: str = Field(primary_key=True, max_length=80)
+    key: str = Field(primary_key=True, max_length=128)
+    fingerprint: str = Field(sa_column=Column(Hex(32), nullable=False))
+    status: int | None = None
+    body: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
+    created_at: int = Field(sa_type=BigInteger, index=True)
+
+
+class OutboxRow(SQLModel, table=True):
+    """A transaction that must reach the chain, written with the command that caused it."""
+
+    __tablename__ = "outbox"
+    __table_args__ = (
+        Index("outbox_state", "state", "id"),
+        Index("outbox_sender_nonce", "sender", "nonce", unique=True),
+    )
+
+    id: str = Field(default_factory=new_id, primary_key=True, max_length=26)
+    sender: str = Field(sa_column=Column(Hex(20), nullable=False))
+    to: str = Field(sa_column=Column(Hex(20), nullable=False))
+    data: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    label: str = Field(max_length=120)
+    state: str = Field(default="waiting", max_length=12)
+    nonce: int | None = Field(default=None, sa_column=Column(UInt64, nullable=True))
+    tx_hash: str | None = Field(default=None, sa_column=Column(Hex(32), nullable=True))
+    attempts: int = 0
+    error: str = Field(default="", max_length=400)
+    created_at: int = Field(sa_type=BigInteger)
+    updated_at: int = Field(sa_type=BigInteger)
+
+
+class IndexedBlock(SQLModel, table=True):
+    """A block the indexer took in; the highest is the cursor, the hashes show a reorganisation."""
+
+    __tablename__ = "indexed_block"
+
+    number: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    block_hash: str = Field(sa_column=Column(Hex(32), nullable=False))
+    timestamp: int = Field(sa_type=BigInteger)
+
+
+class IndexedChain(SQLModel, table=True):
+    """Which deployment this database follows; refuses to mix two."""
+
+    __tablename__ = "indexed_chain"
+
+    id: int = Field(default=1, primary_key=True)
+    chain_id: int = Field(sa_type=BigInteger)
+    market: str = Field(sa_column=Column(Hex(20), nullable=False))
+    genesis_hash: str = Field(sa_column=Column(Hex(32), nullable=False))
+
+
+class Webhook(SQLModel, table=True):
+    """An address that is told about events of its organisation; bodies are signed with `secret`."""
+
+    __tablename__ = "webhook"
+
+    id: str = Field(default_factory=new_id, primary_key=True, max_length=26)
+    organisation_id: str = Field(foreign_key="organisation.id", max_length=26, index=True)
+    url: str = Field(max_length=500)
+    events: list[str] = Field(sa_column=Column(JsonValue, nullable=False))
+    secret: str = Field(max_length=80)
+    created_by: str = Field(max_length=80)
+    created_at: int = Field(sa_type=BigInteger)
+    disabled_at: int | None = Field(default=None, sa_type=BigInteger)
+
+
+class WebhookDelivery(SQLModel, table=True):
+    """One event on its way to one webhook."""
+
+    __tablename__ = "webhook_delivery"
+    __table_args__ = (Index("webhook_delivery_due", "state", "next_at"),)
+
+    id: str = Field(default_factory=new_id, primary_key=True, max_length=26)
+    webhook_id: str = Field(foreign_key="webhook.id", max_length=26, index=True)
+    event: str = Field(max_length=60)
+    payload: dict[str, Any] = Field(sa_column=Column(JsonValue, nullable=False))
+    state: str = Field(default="waiting", max_length=12)
+    attempts: int = 0
+    next_at: int = Field(sa_type=BigInteger)
+    last_status: int | None = None
+
+
+class Lease(SQLModel, table=True):
+    """Which process does a job that only one may do."""
+
+    __tablename__ = "lease"
+
+    name: str = Field(primary_key=True, max_length=60)
+    holder: str = Field(max_length=80)
+    until: int = Field(sa_type=BigInteger)

@@ -1,0 +1,94 @@
+"""Column types that keep chain values exact on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, LargeBinary, Numeric, String
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+JsonValue = JSON().with_variant(JSONB(), "postgresql")
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+def new_id(at_ms: int | None = None) -> str:
+    """A 26-character id whose text order is its time order (48 bits of milliseconds, 80 random bits)."""
+    value = ((at_ms if at_ms is not None else time.time_ns() // 1_000_000) << 80) | int.from_bytes(
+        os.urandom(10)
+    )
+    return "".join(_ALPHABET[(value >> shift) & 31] for shift in range(125, -1, -5))
+
+
+class Hex(TypeDecorator[str]):
+    """Fixed-length bytes, seen in Python as lower-case `0x...` text (hashes, addresses)."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self.size = size
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> bytes | None:
+        """Text to bytes; ValueError when the length is not the column's."""
+        if value is None:
+            return None
+        raw = bytes.fromhex(value.removeprefix("0x"))
+        if len(raw) != self.size:
+            raise ValueError(f"expected {self.size} bytes, got {len(raw)}")
+        return raw
+
+    def process_result_value(self, value: bytes | None, dialect: Dialect) -> str | None:
+        """Bytes to `0x...` text."""
+        return None if value is None else "0x" + bytes(value).hex()
+
+
+class UInt64(TypeDecorator[int]):
+    """An unsigned 64-bit integer in a signed BIGINT (two's complement), exact over the whole range.
+
+    Below 2**63 order is kept as well; the service accepts only such times and prices.
+    """
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: int | None, dialect: Dialect) -> int | None:
+        """Unsigned to signed; ValueError outside 0..2**64-1."""
+        if value is None:
+            return None
+        if not 0 <= value < 1 << 64:
+            raise ValueError(f"{value} is not an unsigned 64-bit integer")
+        return value - (1 << 64) if value >= 1 << 63 else value
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> int | None:
+        """Signed to unsigned."""
+        return None if value is None else value & ((1 << 64) - 1)
+
+
+class Int256(TypeDecorator[int]):
+    """An integer of any EVM width: NUMERIC(78,0) on PostgreSQL, text on SQLite (whose NUMERIC would
+    round).
+    """
+
+    impl = Numeric
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """The column type of the dialect."""
+        if dialect.name == "postgresql":
+            return dialect.type_descriptor(Numeric(78, 0))
+        return dialect.type_descriptor(String(79))
+
+    def process_bind_param(self, value: int | None, dialect: Dialect) -> int | str | None:
+        """Python integer to what the dialect stores."""
+        if value is None or dialect.name == "postgresql":
+            return value
+        return str(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> int | None:
+        """Back to a Python integer."""
+        return None if value is None else int(value)
