@@ -115,7 +115,7 @@ def _sites(
                 zone_id=z,
                 capacity=max(lanes, 1),
                 energy_wh_per_vcu_slot=int(CLASS_WATT[k % 4] * seconds / 3600 * pue),
-                ask_micro_per_vcu_slot=int(CLASS_VALUE[k % 4] * (0.35 + 0.45 * rng.random())),
+                ask_micro_per_vcu_slot=int(CLASS_VALUE[k % 4] * (0.50 + 0.04 * rng.random())),
                 start_slot=0,
                 end_slot=slots,
             )

@@ -19,7 +19,7 @@ from backend.market.lanes import lane_faults
 from backend.market.parts import Parts, fills_of_parts, parts_of
 from backend.market.selling import sell
 from backend.market.supply import BLOCKED, Supply, recentre, supply_of
-from backend.market.sweep import POSTED, SOFT, TRUE_COST, Posted, sweep
+from backend.market.sweep import CROWDED, POSTED, SOFT, TRUE_COST, Posted, crowd, restless, sweep
 from backend.market.tables import Tables, tables_of
 
 
@@ -31,6 +31,7 @@ class Effort:
     firm_sweeps: int
     stiff_from: float = 0.6
     stiff_to: float = 0.02
+    rounds: int = 30
 
 
 EFFORTS = {"quick": Effort(40, 4), "fine": Effort(160, 12)}
@@ -53,7 +54,7 @@ def most_lanes(tab: Tables) -> int:
 
 def coordinate(book: Book, s: Supply, parts: Parts, effort: Effort, turns: np.random.Generator) -> None:
     """Finds rents and pool prices; leaves the parts where they would like to run."""
-    scale = float(np.average(parts.limit, weights=parts.duration)) if len(parts.order) else 1.0
+    scale = scale_of(parts)
     lanes = np.maximum(s.capacity.max(axis=1), 1) if len(s.ask) else np.ones(0)
     wh = float(np.mean(s.energy)) if len(s.energy) else 1.0
     finite = np.where(s.step_top < 1e9, s.step_top, 0).max(axis=3).mean(axis=2)
@@ -113,14 +114,40 @@ def round_at(
     posted = posted_of(book, tab, s, compute, energy)
     turns = np.random.default_rng(20_171_020)
     surplus = best_of_orders(book, tab, compute).astype(np.float64)[parts.order]
+    negotiate(s, posted, parts, scale_of(parts), effort.rounds, turns)
     weakest_first = np.lexsort((parts.order, surplus))
+    s.stamp[:] += 1
     sweep(s, posted, parts, weakest_first, POSTED)
+    s.stamp[:] += 1
     sweep(s, posted, parts, weakest_first[::-1], TRUE_COST)
     for _ in range(effort.firm_sweeps):
         sweep(s, posted, parts, turns.permutation(len(parts.order)), TRUE_COST)
     fills = repaired(book, tab, fills_of_parts(parts))
     bare = Solution(mechanism, compute, energy, fills, sell(book, tab, fills))
     return replace(bare, certificate=certify(book, bare))
+
+
+def negotiate(
+    s: Supply, posted: Posted, parts: Parts, scale: float, rounds: int, turns: np.random.Generator
+) -> None:
+    """Negotiated congestion: crowded cells grow dearer round by round until those who can move have moved."""
+    s.over_site[:] = 0.0
+    s.over_pool[:] = 0.0
+    wh = max(float(np.mean(s.energy)), 1.0) if len(s.energy) else 1.0
+    s.slope_site[:] = 0.05 * scale
+    s.slope_pool[:] = 0.05 * scale / wh
+    s.stamp[:] += 1
+    for _ in range(rounds):
+        movers = np.flatnonzero(restless(s, posted, parts))
+        sweep(s, posted, parts, turns.permutation(movers), CROWDED)
+        if not crowd(s, posted, 0.05 * scale * np.ones(len(s.ask)), s.slope_pool):
+            break
+    s.stamp[:] += 1
+
+
+def scale_of(parts: Parts) -> float:
+    """A usual limit, micro per VCU-slot: the yardstick of price steps."""
+    return max(float(np.average(parts.limit, weights=parts.duration)), 1.0) if len(parts.order) else 1.0
 
 
 def repaired(book: Book, tab: Tables, fills: Fills) -> Fills:

@@ -92,11 +92,11 @@ def _first_come(s, asks, parts: Parts, queue):  # type: ignore[no-untyped-def]
                 continue
             total, got, t = 0.0, 0, parts.start[p]
             while t < parts.deadline[p] and got < duration:
-                c, i = hard_cell(s, asks, k, z, 1, t, 1, 2)
+                c, i = hard_cell(s, asks, k, z, 1, t, 1, TRUE_COST)
                 c += parts.carbon_cost[p] * s.carbon[z, 1, t]
                 where = 2 * i + 1
                 if strand == 1 and s.carbon[z, 0, t] <= parts.carbon_cap[p]:
-                    grey, other = hard_cell(s, asks, k, z, 0, t, 1, 2)
+                    grey, other = hard_cell(s, asks, k, z, 0, t, 1, TRUE_COST)
                     grey += parts.carbon_cost[p] * s.carbon[z, 0, t]
                     if grey < c:
                         c, where = grey, 2 * other

@@ -39,6 +39,13 @@ class Supply(NamedTuple):
     slope_pool: Floats  # [z][m] micro per kWh per Wh
     used: npt.NDArray[np.int64]  # [i][m][t] lanes
     load: npt.NDArray[np.int64]  # [z][m][t] Wh
+    over_site: Floats  # [i][t] price that crowding has put on a full site while rounding, micro per VCU-slot
+    over_pool: Floats  # [z][m][t] the same for a pool, micro per Wh
+    stamp: npt.NDArray[np.int64]  # [z][t] counts changes, so that cached cells know their age
+    cell_stamp: npt.NDArray[np.int64]  # [k][z][t]
+    cell_lanes: npt.NDArray[np.int64]  # [k][z][t]
+    cell_price: Floats  # [k][z][m][t]
+    cell_offer: npt.NDArray[np.int64]  # [k][z][m][t]
 
 
 def supply_of(book: Book, tab: Tables) -> Supply:
@@ -69,6 +76,13 @@ def supply_of(book: Book, tab: Tables) -> Supply:
         slope_pool=np.ones((zones, 2)),
         used=np.zeros((offers, 2, slots), dtype=np.int64),
         load=np.zeros((zones, 2, slots), dtype=np.int64),
+        over_site=np.zeros((offers, slots)),
+        over_pool=np.zeros((zones, 2, slots)),
+        stamp=np.zeros((zones, slots), dtype=np.int64),
+        cell_stamp=np.full((kinds, zones, slots), -1, dtype=np.int64),
+        cell_lanes=np.zeros((kinds, zones, slots), dtype=np.int64),
+        cell_price=np.zeros((kinds, zones, 2, slots)),
+        cell_offer=np.zeros((kinds, zones, 2, slots), dtype=np.int64),
     )
 
 
@@ -137,6 +151,7 @@ def soft_cell(s, k, z, m, t, lanes):  # type: ignore[no-untyped-def]
 @njit(cache=True)  # type: ignore[misc]
 def recentre(s):  # type: ignore[no-untyped-def]
     """Moves every rent and every centre to the price that the present loads give."""
+    s.stamp[:] += 1
     for i in range(s.capacity.shape[0]):
         for t in range(s.capacity.shape[1]):
             if s.capacity[i, t] > 0:
