@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+KINDS = ("book", "solution", "publication", "readings", "evidence", "collateral")
 MAX_FILE_BYTES = 512 * 1024 * 1024
 State = Literal["intact", "altered", "missing", "unreadable"]
 
@@ -40,12 +41,16 @@ class Archive:
             return Document(kind, f"{kind}/{name}.*", sha256, "missing", found="no such file")
         return self._read(kind, candidates[0], sha256)
 
-    def others(self, kind: str, known: set[bytes]) -> Iterator[Path]:
-        """Files of `kind` that no hash in `known` refers to."""
-        names = {item.hex() for item in known}
+    def every(self, kind: str) -> Iterator[Document]:
+        """Every file of a kind; what it should hash to is what its name says."""
         folder = self.root / kind
-        if folder.is_dir():
-            yield from (path for path in sorted(folder.iterdir()) if path.name.split(".")[0] not in names)
+        paths = sorted(folder.iterdir()) if folder.is_dir() else []
+        for path in paths:
+            try:
+                expected = bytes.fromhex(path.name.split(".")[0])
+            except ValueError:
+                expected = b""
+            yield self._read(kind, path, expected)
 
     def _read(self, kind: str, path: Path, expected: bytes) -> Document:
         shown = path.relative_to(self.root).as_posix()

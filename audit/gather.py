@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from audit import assemble
@@ -13,7 +13,7 @@ from audit.archive import Archive, Document, parse_json
 from audit.bundle import Parsed, read_bundle
 from audit.chain import Chain
 from audit.eip712 import STRUCTS, digest, domain_separator, recover, struct_hash
-from audit.facts import Batch, BatchFiles, DeviceFact, Facts, ReportFact
+from audit.facts import Batch, BatchFiles, DeviceFact, Facts, Head, ReportFact, Views
 from audit.rpc import RpcError
 from audit.views import read_views
 
@@ -66,38 +66,30 @@ class Gatherer:
         chain = self.chain
         self.progress.begin("reading events", chain.head.number - chain.book.deploy_block + 1)
         events, odd = chain.events(self.progress.step)
-        sorted_out: dict[tuple[str, str], list[Event]] = defaultdict(list)
-        for event in events:
-            sorted_out[event.contract, event.name].append(event)
-        log = {key: tuple(items) for key, items in sorted_out.items()}
+        log = sort_out(events)
         calls = self._calls(log)
-        batches = tuple(batch for batch in assemble.batches(log, calls) if self._inside(batch))
-        known, unknown = self._contract_signatures(batches)
         self.progress.begin("reading views", 1)
-        return Facts(
-            chain_id=chain.book.chain_id,
-            addresses=chain.book.addresses,
-            events=log,
-            calls=calls,
+        views = read_views(chain, log)
+        book = chain.book
+        facts = collect(
+            book.chain_id,
+            book.addresses,
+            log,
+            calls,
+            self.archive,
+            views,
+            chain.head,
+            self.window,
+            self.progress,
+        )
+        known, unknown = self._contract_signatures(facts.batches)
+        return replace(
+            facts,
             odd_logs=tuple(odd),
-            head=chain.head,
-            views=read_views(chain, log),
-            batches=batches,
             contract_signatures=known,
             unknown_signers=unknown,
-            cancelled=assemble.cancelled(log),
-            epochs=assemble.epochs(log),
-            reports=self._reports(log, calls),
-            devices=self._devices(log, calls),
-            publications=assemble.publications(log, calls),
-            sites=assemble.assets(log, "SiteAdded", "siteId"),
-            plants=assemble.assets(log, "PlantAdded", "plantId"),
-            files={batch.id: self._files(batch) for batch in batches},
-            archive=self.archive,
+            step=self.progress.step,
         )
-
-    def _inside(self, batch: Batch) -> bool:
-        return self.window.overlaps(batch.start, batch.start + batch.slots * batch.slot_seconds)
 
     def _calls(self, log: assemble.Log) -> dict[str, Call]:
         hashes = list(dict.fromkeys(event.tx for key in CALLS_BEHIND for event in log.get(key, ())))
@@ -141,45 +133,94 @@ class Gatherer:
             return False if "revert" in str(error).lower() else None
         return str(answer)[:10] == MAGIC_1271
 
-    # --- archive --------------------------------------------------------------------
-    def _files(self, batch: Batch) -> BatchFiles:
-        book = self.archive.get("book", batch.header["bookHash"])
-        solution = self.archive.get("solution", batch.header["solutionHash"])
-        book_json, book_problem = _object(book)
-        solution_json, solution_problem = _object(solution)
-        return BatchFiles(book, solution, book_json, solution_json, book_problem, solution_problem)
 
-    def _reports(self, log: assemble.Log, calls: Mapping[str, Call]) -> tuple[ReportFact, ...]:
-        submitted = log.get(("DeliveryOracle", "ReportSubmitted"), ())
-        self.progress.begin("reading bundles", len(submitted))
-        found = []
-        for event in submitted:
-            report = assemble.report_of(event.args["report"])
-            inside = self.window.overlaps(report.start, report.end)
-            document = self.archive.get("readings", report.archive_hash) if inside else OUTSIDE
-            readable = document.state in ("intact", "altered")
-            bundle = read_bundle(document.content) if readable else Parsed(None)
-            signatures = assemble.signatures_of(event, calls, "submit")
-            place = assemble.place_of(event)
-            found.append(ReportFact(report, signatures, place, document, bundle, inside))
-            self.progress.step(1)
-        return tuple(found)
+def sort_out(events: Iterable[Event]) -> dict[tuple[str, str], tuple[Event, ...]]:
+    """Events by contract and name, in chain order."""
+    found: dict[tuple[str, str], list[Event]] = defaultdict(list)
+    for event in events:
+        found[event.contract, event.name].append(event)
+    return {key: tuple(items) for key, items in found.items()}
 
-    def _devices(self, log: assemble.Log, calls: Mapping[str, Call]) -> tuple[DeviceFact, ...]:
-        recorded = {
-            (event.tx, event.args["meterId"]): event.args["device"]
-            for event in log.get(("Registry", "DeviceRecorded"), ())
-        }
-        found = []
-        for event in log.get(("DeliveryOracle", "DeviceAttested"), ()):
-            meter = event.args["meterId"]
-            call = calls.get(event.tx)
-            sent = call.args if call is not None and call.name == "attestDevice" else {}
-            terms = {**recorded.get((event.tx, meter), {}), "meterId": meter}
-            document = self.archive.get("evidence", event.args["evidenceHash"])
-            place = assemble.place_of(event)
-            found.append(DeviceFact(terms, sent.get("attestation"), sent.get("sigs"), place, document))
-        return tuple(found)
+
+def collect(
+    chain_id: int,
+    addresses: Mapping[str, str],
+    log: assemble.Log,
+    calls: Mapping[str, Call],
+    archive: Archive,
+    views: Views,
+    head: Head,
+    window: Window,
+    progress: Progress,
+) -> Facts:
+    """Facts from decoded events and calls, views at the head, and the archive folder."""
+    batches = tuple(batch for batch in assemble.batches(log, calls) if _inside(window, batch))
+    return Facts(
+        chain_id=chain_id,
+        addresses=addresses,
+        events=log,
+        calls=calls,
+        head=head,
+        views=views,
+        batches=batches,
+        cancelled=assemble.cancelled(log),
+        epochs=assemble.epochs(log),
+        reports=_reports(log, calls, archive, window, progress),
+        devices=_devices(log, calls, archive),
+        publications=assemble.publications(log, calls),
+        sites=assemble.assets(log, "SiteAdded", "siteId"),
+        plants=assemble.assets(log, "PlantAdded", "plantId"),
+        files={batch.id: _files(batch, archive) for batch in batches},
+        archive=archive,
+    )
+
+
+def _inside(window: Window, batch: Batch) -> bool:
+    return window.overlaps(batch.start, batch.start + batch.slots * batch.slot_seconds)
+
+
+def _files(batch: Batch, archive: Archive) -> BatchFiles:
+    book = archive.get("book", batch.header["bookHash"])
+    solution = archive.get("solution", batch.header["solutionHash"])
+    book_json, book_problem = _object(book)
+    solution_json, solution_problem = _object(solution)
+    return BatchFiles(book, solution, book_json, solution_json, book_problem, solution_problem)
+
+
+def _reports(
+    log: assemble.Log, calls: Mapping[str, Call], archive: Archive, window: Window, progress: Progress
+) -> tuple[ReportFact, ...]:
+    submitted = log.get(("DeliveryOracle", "ReportSubmitted"), ())
+    progress.begin("reading bundles", len(submitted))
+    found = []
+    for event in submitted:
+        report = assemble.report_of(event.args["report"])
+        inside = window.overlaps(report.start, report.end)
+        document = archive.get("readings", report.archive_hash) if inside else OUTSIDE
+        readable = document.state in ("intact", "altered")
+        bundle = read_bundle(document.content) if readable else Parsed(None)
+        signatures = assemble.signatures_of(event, calls, "submit")
+        place = assemble.place_of(event)
+        found.append(ReportFact(report, signatures, place, document, bundle, inside))
+        progress.step(1)
+    return tuple(found)
+
+
+def _devices(log: assemble.Log, calls: Mapping[str, Call], archive: Archive) -> tuple[DeviceFact, ...]:
+    recorded = {
+        (event.tx, event.args["meterId"]): event.args["device"]
+        for event in log.get(("Registry", "DeviceRecorded"), ())
+    }
+    found = []
+    for event in log.get(("DeliveryOracle", "DeviceAttested"), ()):
+        meter = event.args["meterId"]
+        call = calls.get(event.tx)
+        sent = call.args if call is not None and call.name == "attestDevice" else {}
+        terms = {**recorded.get((event.tx, meter), {}), "meterId": meter}
+        document = archive.get("evidence", event.args["evidenceHash"])
+        place = assemble.place_of(event)
+        found.append(DeviceFact(terms, sent.get("attestation"), sent.get("sigs"), place, document))
+    return tuple(found)
 
 
 def _object(document: Document) -> tuple[Mapping[str, Any], str]:

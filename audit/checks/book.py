@@ -1,7 +1,8 @@
-"""The address book: contracts that exist, on the chain it names, and work with each other."""
+"""The ground: contracts that exist and name each other, logs that decode, files that are what they say."""
 
 from __future__ import annotations
 
+from audit.archive import KINDS
 from audit.facts import Facts
 from audit.verdict import Result, Tally, check
 
@@ -40,4 +41,18 @@ def abi(facts: Facts) -> Result:
     return tally.result()
 
 
-CHECKS = (contracts, abi)
+@check("archive.names", "archive: every file hashes to the SHA-256 in its name")
+def names(facts: Facts) -> Result:
+    tally = Tally()
+    if facts.archive is None:
+        return tally.result()
+    for kind in KINDS:
+        for document in facts.archive.every(kind):
+            tally.count()
+            if document.state != "intact":
+                due = f"sha256 {document.expected.hex()}" if document.expected else "a name of 64 hex digits"
+                tally.fail(document.path, due, document.found)
+    return tally.result()
+
+
+CHECKS = (contracts, abi, names)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from audit.checks.reports import signed_by_quorum
-from audit.facts import Facts
+from audit.facts import Batch, Facts
 from audit.verdict import Result, Tally, check
 from oracle.wire.errors import WireError
-from oracle.wire.publication import publication_hash
+from oracle.wire.publication import CarbonDocument, decode_carbon_document, publication_hash
 from oracle.wire.typed import Publication
 
 
@@ -49,4 +49,43 @@ def carbon(facts: Facts) -> Result:
     return tally.result()
 
 
-CHECKS = (quorum, carbon)
+@check("publication.file", "archived publication document hashes to what was published, cell by cell")
+def file(facts: Facts) -> Result:
+    tally = Tally()
+    if facts.archive is None:
+        return tally.result()
+    documents = {document.path: document for document in facts.archive.every("publication")}
+    read: dict[str, CarbonDocument] = {}
+    unread: dict[str, str] = {}
+    for path, document in documents.items():
+        try:
+            read[path] = decode_carbon_document(document.content)
+        except (WireError, RecursionError) as error:
+            unread[path] = str(error)
+    for batch in facts.batches:
+        tally.count()
+        due = batch.header["publicationHash"]
+        mine = {path: table for path, table in read.items() if table.start == batch.start}
+        if any(table.content_hash() == due for table in mine.values()):
+            continue
+        where = f"publication of batch {batch.id}: content hash 0x{due.hex()}"
+        for path, table in mine.items():
+            tally.fail(f"{path} proving the {where}", *_difference(batch, table))
+        for path, problem in unread.items():
+            tally.fail(f"{path}, which may prove the {where}", "a publication", problem)
+        if not mine and not unread:
+            tally.fail(f"publication/*.json proving the {where}", "in the archive", "absent")
+    return tally.result()
+
+
+def _difference(batch: Batch, table: CarbonDocument) -> tuple[str, str]:
+    """The first cell that differs from the posted carbon section, as expected and found."""
+    posted = batch.prices.grid_carbon.tolist() if batch.prices is not None else []
+    for zone, (row, archived) in enumerate(zip(posted, table.grid_carbon, strict=False)):
+        for slot, (one, other) in enumerate(zip(row, archived, strict=False)):
+            if one != other:
+                return f"{one} g/kWh in zone {zone} slot {slot}", f"{other} g/kWh"
+    return f"{len(posted)} zones of {batch.slots} slots", "another size or interval"
+
+
+CHECKS = (quorum, carbon, file)
