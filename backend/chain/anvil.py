@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,36 +43,50 @@ class AnvilProcess:
     url: str
 
 
-def start_anvil(log: Path, genesis_timestamp: int, port: int | None = None) -> AnvilProcess:
-    """Starts Anvil on 127.0.0.1 with a fixed first timestamp and one second per block, and awaits it.
+def anvil_command(port: int, genesis_timestamp: int) -> list[str]:
+    """The command of an Anvil on 127.0.0.1 whose first block is at `genesis_timestamp`.
 
     Blocks have no gas limit (each transaction still has EIP-7825's), transactions are taken in order of
-    arrival, and gas is free, so that runs repeat. Raises ChainError when it does not come up.
+    arrival, and gas is free, so that runs repeat.
     """
-    port = port or free_port()
-    arguments = [
+    return [
         anvil_binary(), "--silent", "--port", str(port), "--timestamp", str(genesis_timestamp),
         "--accounts", "1", "--order", "fifo", "--base-fee", "0", "--disable-block-gas-limit",
     ]  # fmt: skip
-    with log.open("ab") as stream:
-        process = subprocess.Popen(
-            arguments, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True
-        )
-    url = f"http://127.0.0.1:{port}"
+
+
+def await_anvil(url: str, alive: Callable[[], bool]) -> None:
+    """Waits until Anvil answers and sets one second per block; raises ChainError when it does not come up."""
     deadline = time.monotonic() + _START_SECONDS
     with Rpc(url) as rpc:
-        while time.monotonic() < deadline:
-            if process.poll() is not None:
-                break
+        while time.monotonic() < deadline and alive():
             try:
                 rpc.chain_id()
                 DevClock(rpc).tick_one_second_per_block()
-                return AnvilProcess(process.pid, url)
+                return
             except RpcUnavailable:
                 time.sleep(0.05)
-    if process.poll() is None:
+    raise ChainError(f"anvil did not answer at {url}")
+
+
+def start_anvil(log: Path, genesis_timestamp: int, port: int | None = None) -> AnvilProcess:
+    """Starts Anvil and awaits it; raises ChainError when it does not come up."""
+    port = port or free_port()
+    with log.open("ab") as stream:
+        process = subprocess.Popen(
+            anvil_command(port, genesis_timestamp),
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=stream,
+            start_new_session=True,
+        )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        await_anvil(url, lambda: process.poll() is None)
+    except ChainError:
         process.kill()
-    raise ChainError(f"anvil did not start on port {port}: see {log}")
+        raise
+    return AnvilProcess(process.pid, url)
 
 
 class DevClock:

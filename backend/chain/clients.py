@@ -38,13 +38,12 @@ class ChunkData:
     """A cleared chunk as its commitment holds it; `runs` is packed (`packing.pack_runs`)."""
 
     makers: tuple[str, ...]
-    nonces: tuple[int, ...]
     order_hashes: tuple[bytes, ...]
     runs: bytes
 
     def abi(self) -> tuple[object, ...]:
         """The tuple the contracts take."""
-        return (list(self.makers), list(self.nonces), list(self.order_hashes), self.runs)
+        return (list(self.makers), list(self.order_hashes), self.runs)
 
 
 class Client:

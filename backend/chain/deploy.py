@@ -19,6 +19,7 @@ from backend.chain.plan import DEV_CHAIN_ID, Call, Receipt, Sender
 ARTIFACTS = Path(__file__).with_name("artifacts")
 FEED = keccak(b"bitwatt/feed/main")
 TOKEN = "DevToken"
+DEFAULT_BOND_MICRO = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class DeploySettings:
     quorum: int
     token: str | None = None
     withdraw_delay: int = 86_400
-    bond_micro: int = 1_000_000_000
+    bond_micro: int = DEFAULT_BOND_MICRO
     dispute_bond_micro: int = 100_000_000
     dispute_window: int = 900
     refund_delay: int = 86_400

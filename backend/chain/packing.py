@@ -6,6 +6,7 @@ Everything is numpy in, bytes out, and back; a value that does not fit its field
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
@@ -175,6 +176,16 @@ def agreement_id(batch_id: int, chunk_index: int, run_index: int) -> int:
         if not 0 <= value < 1 << bits:
             raise FieldError(field, value, f"give 0 to 2^{bits} - 1")
     return batch_id << 64 | chunk_index << 32 | run_index
+
+
+def certificate_id(kind: int, timestamp: int, zone_id: int, source: int, issuer: str) -> int:
+    """Id of certificates (kind 1, Wh) or credits (kind 2, g; source 0) of the UTC month of `timestamp`.
+
+    Bits, high to low: kind 8 | year * 100 + month 24 | zone 16 | source 8 | zero 40 | issuer 160.
+    """
+    month = datetime.fromtimestamp(timestamp, UTC)
+    stamp = month.year * 100 + month.month
+    return kind << 248 | stamp << 224 | zone_id << 208 | source << 200 | int(issuer, 16)
 
 
 def split_agreement_id(agreement: int) -> tuple[int, int, int]:

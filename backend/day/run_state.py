@@ -70,6 +70,16 @@ class RunState:
         """Wall seconds by stage, added up over all starts."""
         return self._data["seconds"]
 
+    @property
+    def finished(self) -> bool:
+        """Whether the day was run to its end."""
+        return bool(self._data.get("finished"))
+
+    def finish(self) -> None:
+        """Notes that the day was run to its end."""
+        self._data["finished"] = True
+        self.save()
+
     def forget_chain(self) -> None:
         """Forgets the chain and everything that lived on it."""
         self._data["chain"] = {}

@@ -31,7 +31,6 @@ class Chunk:
         """The chunk as its commitment holds it."""
         return ChunkData(
             tuple(item.order.maker for item in self.orders),
-            tuple(item.order.nonce for item in self.orders),
             tuple(bytes.fromhex(item.id[2:]) for item in self.orders),
             pack_runs(list(self.runs)),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from backend.chain.eip712 import Domain, order_digest, sign_digest
@@ -82,6 +82,17 @@ def sign_day(day: DayInput, keyring: Keyring, domain: Domain, start: int) -> Sig
         {signed.id: signed for signed in power},
         profiles,
         (),
+    )
+
+
+def without_refused(day: DayInput, signed: SignedDay) -> DayInput:
+    """The day without the orders and offers that were screened out."""
+    names = signed.ids().keys()
+    return replace(
+        day,
+        jobs=tuple(job for job in day.jobs if job.job_id in names),
+        compute_offers=tuple(offer for offer in day.compute_offers if offer.offer_id in names),
+        power_offers=tuple(offer for offer in day.power_offers if offer.offer_id in names),
     )
 
 
