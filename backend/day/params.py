@@ -65,8 +65,10 @@ class DayParameters:
     site_share: tuple[int, ...] = (30, 40, 30, 20)
     capacity_ppm: int = 2_000_000
     """Lanes of all sites over the day's mean load; bursts still exceed it."""
-    further_day_capacity_ppm: int = 500_000
-    """Share of each site offered to this book after its first day; the rest is for later days' jobs."""
+    full_capacity_hours: int = 33
+    """Hours from 00:00 in which this book has every lane: to the morning when its flexible jobs are due."""
+    later_capacity_ppm: int = 500_000
+    """Share of each site offered to this book after that; the rest is for the jobs of later days."""
 
     # --- power -------------------------------------------------------------
     supply_multiple_ppm: int = 1_000_000

@@ -84,7 +84,7 @@ def _svg(draw: Callable[[Axes], None], wide: bool) -> str:
     text = text[text.index("<svg") :]
     for stand_in, variable in COLOURS.values():
         text = text.replace(stand_in, variable)
-    text = re.sub(r"font: [^;\"]*", "font: 9px inherit", text)
+    text = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", text)
     return re.sub(
         r'(<svg[^>]*?) width="[^"]*" height="[^"]*"|(<svg[^>]*?) height="[^"]*"', r"\1\2", text, count=1
     )

@@ -19,7 +19,7 @@ def make_sites(
     params: DayParameters,
     seed: int,
 ) -> tuple[tuple[DaySite, ...], tuple[DayComputeOffer, ...]]:
-    """Sites and their offers: one offer per class for the first day, one for the rest of the horizon.
+    """Sites and their offers: one offer per class until the next morning, one for the rest.
 
     Zones have equal capacity; a class's lanes are `capacity_ppm` of its mean load, split by `site_share` with
     the largest remainder. Site ids count from 1.
@@ -46,7 +46,6 @@ def make_sites(
                 pue_milli,
                 _ask(base_ask, c, index, params, seed),
                 slots,
-                day_slots,
                 params,
             )
         ]
@@ -87,14 +86,14 @@ def _offers(
     pue_milli: int,
     ask: int,
     slots: int,
-    day_slots: int,
     params: DayParameters,
 ) -> list[DayComputeOffer]:
     energy = standard_wh(c.it_w, params.slot_seconds, pue_milli)
-    spans = [(0, min(day_slots, slots), lanes)]
-    later = lanes * params.further_day_capacity_ppm // PPM
-    if slots > day_slots and later:
-        spans.append((day_slots, slots, later))
+    full = min(params.full_capacity_hours * 3600 // params.slot_seconds, slots)
+    spans = [(0, full, lanes)]
+    later = lanes * params.later_capacity_ppm // PPM
+    if slots > full and later:
+        spans.append((full, slots, later))
     return [
         DayComputeOffer(
             f"site-{site_id}/{c.name}/{part}",
