@@ -9,7 +9,7 @@ Best profit of
   price C is the least perceived cost of one lane: over the zones it accepts, the sum of its `duration`
   cheapest slots (cheapest stretch, if contiguous) between start and deadline;
 - a compute offer, per slot: capacity x max(0, best mode's 1000 x pc - e x pe - 1000 x ask);
-- a tranche: Wh x max(0, pe - ask).
+- a tranche: Wh x max(0, pe - ask); nothing in a pool that could not power a single lane, for it cannot sell.
 """
 
 from __future__ import annotations
@@ -235,7 +235,8 @@ def _powers(book: Book, tab: Tables, solution: Solution) -> tuple[Ints, Ints]:
     for g, offer in enumerate(book.power_offers):
         price = solution.energy_price[tab.power_zone[g], tab.power_mode[g]]
         profit = price[:, None] - offer.ask_micro_per_kwh
-        best[g] = int((offer.wh * np.maximum(profit, 0)).astype(object).sum())
+        free = ~tab.starved[tab.power_zone[g], tab.power_mode[g]]
+        best[g] = int((offer.wh * np.maximum(profit, 0)).astype(object).sum(axis=1)[free].sum())
         got[g] = int((price * solution.sold[g]).astype(object).sum()) - tranche_cost(offer.wh, offer.ask_micro_per_kwh,
                                                                                    solution.sold[g])  # fmt: skip
     return _narrow(best), _narrow(got)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from backend.market.certificate import best_of_orders, certify, offer_margins
 from backend.market.domain import Book, Fills, Ints, Solution
@@ -135,7 +136,7 @@ def negotiate(
     s.over_pool[:] = 0.0
     wh = max(float(np.mean(s.energy)), 1.0) if len(s.energy) else 1.0
     s.slope_site[:] = 0.05 * scale
-    s.slope_pool[:] = 0.05 * scale / wh
+    s.slope_pool[:] = 0.05 * scale / wh**2
     s.stamp[:] += 1
     for _ in range(rounds):
         movers = np.flatnonzero(restless(s, posted, parts))

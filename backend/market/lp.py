@@ -126,7 +126,8 @@ def _model(book: Book, tab: Tables):  # type: ignore[no-untyped-def]
             b.put(pool_row[z, m], made, float(tab.offer_energy_wh[i]))
     for g, power in enumerate(book.power_offers):
         for n in range(power.wh.shape[1]):
-            made = b.add(power.ask_micro_per_kwh[:, n] / 1000.0, power.wh[:, n].astype(float))
+            usable = np.where(tab.starved[tab.power_zone[g], tab.power_mode[g]], 0, power.wh[:, n])
+            made = b.add(power.ask_micro_per_kwh[:, n] / 1000.0, usable.astype(float))
             b.put(pool_row[tab.power_zone[g], tab.power_mode[g]], made, -1)
     extra_low: list[float] = []
     extra_high: list[float] = []

@@ -98,6 +98,7 @@ def _pools(book: Book, tab: Tables) -> tuple[npt.NDArray[np.int64], Floats, Floa
     for (z, m), stack in stacks.items():
         wh = np.concatenate([book.power_offers[g].wh for g in stack], axis=1)
         ask = np.concatenate([book.power_offers[g].ask_micro_per_kwh for g in stack], axis=1)
+        wh = np.where(tab.starved[z, m][:, None], 0, wh)
         ask = np.where(wh > 0, ask.astype(np.float64), BLOCKED)
         rank = np.argsort(ask, axis=1, kind="stable")
         step_ask[z, m, :, : ask.shape[1]] = np.take_along_axis(ask, rank, axis=1)

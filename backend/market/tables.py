@@ -27,6 +27,7 @@ class Tables:
     offer_capacity: Ints  # [offer][slot], 0 outside its window
     power_zone: Ints
     power_mode: Ints
+    starved: npt.NDArray[np.bool_]  # [zone][mode][slot] pools too small to power a single lane: they cannot sell
 
 
 def tables_of(book: Book) -> Tables:
@@ -45,6 +46,9 @@ def tables_of(book: Book) -> Tables:
     carbon = np.zeros((len(book.zones), 2, slots), dtype=np.int64)
     carbon[:, GREY] = book.grid_carbon
     carbon[:, GREEN] = green_factor(book)
+    power_zone = np.array([zones[o.zone_id] for o in book.power_offers], dtype=np.int64)
+    energy = np.array([o.energy_wh_per_vcu_slot for o in offers], dtype=np.int64)
+    offer_zone = np.array([zones[o.zone_id] for o in offers], dtype=np.int64)
     return Tables(
         slots=slots,
         class_row=np.searchsorted(class_ids, book.orders.class_id).astype(np.int64),
@@ -53,12 +57,13 @@ def tables_of(book: Book) -> Tables:
         class_energy_wh=np.array([cls.energy_wh_per_vcu_slot for cls in book.classes], dtype=np.int64),
         carbon=carbon,
         offer_class=np.array([classes[o.class_id] for o in offers], dtype=np.int64),
-        offer_zone=np.array([zones[o.zone_id] for o in offers], dtype=np.int64),
-        offer_energy_wh=np.array([o.energy_wh_per_vcu_slot for o in offers], dtype=np.int64),
+        offer_zone=offer_zone,
+        offer_energy_wh=energy,
         offer_ask=np.array([o.ask_micro_per_vcu_slot for o in offers], dtype=np.int64),
         offer_capacity=capacity,
-        power_zone=np.array([zones[o.zone_id] for o in book.power_offers], dtype=np.int64),
+        power_zone=power_zone,
         power_mode=np.array([o.mode for o in book.power_offers], dtype=np.int64),
+        starved=_starved(book, power_zone, offer_zone, energy),
     )
 
 
@@ -73,3 +78,13 @@ def green_factor(book: Book) -> Ints:
             wh[row] += amount
             grams[row] += amount * offer.emission_g_per_kwh
     return -(-grams // np.maximum(wh, 1))
+
+
+def _starved(book: Book, power_zone: Ints, offer_zone: Ints, energy: Ints) -> npt.NDArray[np.bool_]:
+    total = np.zeros((len(book.zones), 2, book.slots.count), dtype=np.int64)
+    for g, offer in enumerate(book.power_offers):
+        total[power_zone[g], offer.mode] += offer.wh.sum(axis=1)
+    least = np.full(len(book.zones), np.iinfo(np.int64).max)
+    np.minimum.at(least, offer_zone, energy)
+    poor: npt.NDArray[np.bool_] = total < least[:, None, None]
+    return poor
