@@ -116,7 +116,6 @@ def _chunks(events: list[Event], cleared: list[Event], calls: Calls) -> tuple[Ch
                 args["batchId"],
                 args["chunkIndex"],
                 args["makers"],
-                args["nonces"],
                 args["orderHashes"],
                 parse_runs(args["runs"]) or (),
                 args["runs"],

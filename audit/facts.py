@@ -68,7 +68,6 @@ class Chunk:
     batch_id: int
     index: int
     makers: tuple[str, ...]
-    nonces: tuple[int, ...]
     order_hashes: tuple[bytes, ...]
     runs: tuple[Run, ...]
     runs_raw: bytes

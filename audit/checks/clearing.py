@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 import numpy as np
+from eth_abi.abi import encode
 
 from audit.checks.orders import title
-from audit.facts import Batch, Facts, Ints, parse_profile, parse_sold
+from audit.eip712 import keccak
+from audit.facts import Batch, Facts, Ints, Signed, Terms, asset_at, parse_profile, parse_sold
 from audit.formulas import GREEN, GREY, green_factor
 from audit.verdict import Result, Tally, check
 
@@ -224,4 +228,52 @@ def factor(facts: Facts) -> Result:
     return tally.result()
 
 
-CHECKS = (table, runs, capacity, site_ask, plant_ask, balance, one_seller, factor)
+@check(
+    "clearing.commitment", "BundleMarket.chunkCommitment = keccak256(abi.encode(makers, orderHashes, runs))"
+)
+def commitment(facts: Facts) -> Result:
+    tally = Tally()
+    for batch in facts.batches:
+        for chunk in batch.chunks:
+            found = facts.views.commitments.get((batch.id, chunk.index))
+            values = [list(chunk.makers), list(chunk.order_hashes), chunk.runs_raw]
+            due = keccak(encode(["address[]", "bytes32[]", "bytes"], values))
+            if found is None:
+                tally.doubt(chunk.name(), due, "the view gives no answer")
+            else:
+                tally.equal(f"{chunk.name()} commitment", due, found)
+    return tally.result()
+
+
+@check("clearing.assets", "Registry: the maker owns site or plant; zone, source and nameplate fit")
+def assets(facts: Facts) -> Result:
+    tally = Tally()
+    for batch in facts.batches:
+        load_wh: dict[int, int] = defaultdict(int)
+        for offer in batch.compute_offers:
+            terms, where = offer.terms, title("compute offer", offer)
+            site = asset_at(facts.sites, terms["siteId"], offer.place)
+            if _owned(tally, where, offer, site) and site is not None:
+                load_wh[terms["siteId"]] += terms["capacity"] * terms["energyWhPerVcuSlot"]
+                watts = load_wh[terms["siteId"]] * 3600 / batch.slot_seconds
+                tally.true(watts <= site["nameplateW"], where, f"at most {site['nameplateW']} W", watts)
+        for offer in batch.power_offers:
+            terms, where = offer.terms, title("power offer", offer)
+            plant = asset_at(facts.plants, terms["plantId"], offer.place)
+            if _owned(tally, where, offer, plant) and plant is not None:
+                tally.equal(f"{where} source", plant["source"], terms["source"])
+                most = plant["nameplateW"] * batch.slot_seconds // 3600
+                sold = max(parse_sold(offer.sold) or [0])
+                tally.true(sold <= most, where, f"at most {most} Wh a slot at nameplate", sold)
+    return tally.result()
+
+
+def _owned(tally: Tally, where: str, offer: Signed, asset: Terms | None) -> bool:
+    if asset is None:
+        tally.fail(where, "a registered asset", "none")
+        return False
+    tally.equal(f"{where} owner", str(asset["owner"]).lower(), offer.maker)
+    return tally.equal(f"{where} zone", asset["zoneId"], offer.terms["zoneId"])
+
+
+CHECKS = (table, runs, commitment, assets, capacity, site_ask, plant_ask, balance, one_seller, factor)

@@ -152,20 +152,21 @@ def quantity(facts: Facts) -> Result:
     for batch, chunk, order, runs in order_fills(facts):
         terms, hashed = order.terms, chunk.order_hashes[order.index]
         where = title("order", order, hashed)
-        by_zone: dict[int, int] = defaultdict(int)
+        by_zone: dict[int, list[Run]] = defaultdict(list)
         for run in runs:
             if run.offer < len(batch.compute_offers):
-                zone = batch.compute_offers[run.offer].terms["zoneId"]
-                by_zone[zone] += run.lanes * (run.end_slot - run.start_slot)
-        duration = max(terms["durationSlots"], 1)
-        for zone, slots in by_zone.items():
+                by_zone[batch.compute_offers[run.offer].terms["zoneId"]].append(run)
+        duration, lanes = max(terms["durationSlots"], 1), 0
+        for zone, inside in by_zone.items():
+            slots = vcu_slots(inside)
             due = f"lanes of {duration} whole slots in zone {zone}"
             tally.true(slots % duration == 0, where, due, f"{slots} VCU-slots")
-        lanes = sum(by_zone.values()) // duration
+            rate = max(_rate(inside))
+            due = f"at most {slots // duration} lanes in a slot in zone {zone}"
+            tally.true(rate <= slots // duration, where, due, rate)
+            lanes += slots // duration
         least = max(terms["lanes"] if terms["kind"] == FILL_OR_KILL else terms["minLanes"], 1)
         tally.true(lanes >= least, where, f"at least {least} lanes", lanes)
-        rate = max(_rate(runs))
-        tally.true(rate <= lanes, where, f"at most {lanes} lanes in a slot", rate)
         told = chunk.lanes_filled.get(hashed)
         if told is not None:
             tally.equal(where + " lanesFilled", lanes, told[0])
@@ -173,6 +174,11 @@ def quantity(facts: Facts) -> Result:
         ever[key] += lanes if batch.voided is None else 0
         tally.true(ever[key] <= terms["lanes"], where, f"at most {terms['lanes']} lanes ever", ever[key])
     return tally.result()
+
+
+def vcu_slots(runs: list[Run]) -> int:
+    """VCU-slots of runs."""
+    return sum(run.lanes * (run.end_slot - run.start_slot) for run in runs)
 
 
 def _rate(runs: list[Run]) -> list[int]:
@@ -187,8 +193,8 @@ def _rate(runs: list[Run]) -> list[int]:
 def green(facts: Facts) -> Result:
     tally = Tally()
     for _, chunk, order, runs in order_fills(facts):
-        total = sum(run.lanes * (run.end_slot - run.start_slot) for run in runs)
-        share = sum(run.lanes * (run.end_slot - run.start_slot) for run in runs if run.mode == GREEN)
+        total = vcu_slots(runs)
+        share = vcu_slots([run for run in runs if run.mode == GREEN])
         enough = share * 10_000 >= order.terms["minGreenBps"] * total
         where = title("order", order, chunk.order_hashes[order.index])
         tally.true(enough, where, f"{order.terms['minGreenBps']} bps of {total} VCU-slots green", share)
@@ -218,7 +224,7 @@ def limit(facts: Facts) -> Result:
     for batch, chunk, order, runs in order_fills(facts):
         if batch.prices is None or any(run.offer >= len(batch.compute_offers) for run in runs):
             continue
-        total = sum(run.lanes * (run.end_slot - run.start_slot) for run in runs)
+        total = vcu_slots(runs)
         cost = sum(run_cost(batch, run) for run in runs)
         hashed = chunk.order_hashes[order.index]
         where = title("order", order, hashed)

@@ -171,6 +171,12 @@ def twin(facts: Facts) -> Result:
 def metered(facts: Facts) -> Result:
     tally = Tally()
     reported = _reported(facts)
+    told = {(event.tx, event.args["powerOfferIndex"]) for event in facts.log("Settlement", "PlantMetered")}
+    for pool in facts.log("Settlement", "PoolMetered"):
+        batch = facts.batch(pool.args["batchId"])
+        for offer in green_offers(batch, pool.args["zoneId"]) if batch is not None else ():
+            where = f"batch {pool.args['batchId']} slot {pool.args['slot']} plant {offer.terms['plantId']}"
+            tally.true((pool.tx, offer.index) in told, where, f"a PlantMetered in {pool.tx}", "none")
     for position in positions(facts):
         args, where = position.event.args, position.name()
         sold = (parse_sold(position.offer.sold) or [0] * position.batch.slots)[position.slot]

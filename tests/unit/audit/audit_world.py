@@ -23,7 +23,16 @@ from audit.facts import Committee, Facts, Head, Views
 from audit.gather import Progress, Window, collect, sort_out
 from backend.market.certificate import certify
 from backend.market.codec import book_to_json, solution_to_json
-from backend.market.domain import Book, ComputeClass, ComputeOffer, Fills, PowerOffer, SlotGrid, Solution, Zone
+from backend.market.domain import (
+    Book,
+    ComputeClass,
+    ComputeOffer,
+    Fills,
+    PowerOffer,
+    SlotGrid,
+    Solution,
+    Zone,
+)
 from backend.market.orders import Order
 from oracle.evidence import dev_root
 from oracle.evidence.simulated import attest
@@ -119,7 +128,9 @@ class World:
         (folder / f"{name.hex()}.{extension}").write_bytes(content)
         return name
 
-    def send(self, call: tuple[str, str, dict[str, Any]] | None, *emitted: tuple[str, str, dict[str, Any]]) -> str:
+    def send(
+        self, call: tuple[str, str, dict[str, Any]] | None, *emitted: tuple[str, str, dict[str, Any]]
+    ) -> str:
         """One transaction: its call and its events."""
         self.block += 1
         self.time += 1
@@ -148,6 +159,44 @@ class World:
         message = digest(separator, struct_hash(STRUCTS[kind], terms))  # type: ignore[index]
         raw = coincurve.PrivateKey(secret(name)).sign_recoverable(message, hasher=None)
         return message, raw[:64] + bytes([raw[64] + 27])
+
+    # --- tampering ------------------------------------------------------------------
+    def edit(self, contract: str, name: str, index: int = 0, **args: Any) -> None:
+        """Changes arguments of the index-th event of a kind."""
+        places = [
+            at for at, event in enumerate(self.events) if (event.contract, event.name) == (contract, name)
+        ]
+        event = self.events[places[index]]
+        self.events[places[index]] = replace(event, args={**event.args, **args})
+
+    def repeat(self, contract: str, name: str, index: int = 0, **args: Any) -> None:
+        """The same event once more, in a later transaction, with changed arguments."""
+        event = [event for event in self.events if (event.contract, event.name) == (contract, name)][index]
+        self.send(None, (contract, name, {**event.args, **args}))
+
+    def drop(self, contract: str, name: str, index: int = 0) -> None:
+        """Removes the index-th event of a kind."""
+        found = [event for event in self.events if (event.contract, event.name) == (contract, name)]
+        self.events.remove(found[index])
+
+    def edit_call(self, name: str, change: Change, index: int = 0) -> None:
+        """Changes arguments of the index-th call of a function."""
+        found = [tx for tx, call in self.calls.items() if call.name == name]
+        call = self.calls[found[index]]
+        self.calls[found[index]] = replace(call, args=change(call.args))
+
+    def file(self, kind: str, index: int = 0) -> Path:
+        """The index-th file of a kind in the archive, in the order they were written."""
+        paths = sorted((self.root / kind).iterdir(), key=lambda path: path.stat().st_mtime_ns)
+        return paths[index]
+
+    def rewrite(self, kind: str, old: bytes, new: bytes, index: int = 0) -> str:
+        """Replaces bytes in an archived file, which keeps its name; gives its path in the archive."""
+        path = self.file(kind, index)
+        content = path.read_bytes()
+        assert content.count(old) >= 1, f"{old!r} is not in {path}"
+        path.write_bytes(content.replace(old, new, 1))
+        return path.relative_to(self.root).as_posix()
 
     # --- parts ----------------------------------------------------------------------
     def _registry(self) -> None:
@@ -199,7 +248,11 @@ class World:
         published = {"start": START, "contentHash": carbon.content_hash(), "configDigest": CONFIG}
         sigs = quorum(Publication(START, carbon.content_hash(), CONFIG).struct_hash())
         self.send(
-            ("DeliveryOracle", "publish", {"publication": published, "sigs": self.changed("publish_sigs", sigs)}),
+            (
+                "DeliveryOracle",
+                "publish",
+                {"publication": published, "sigs": self.changed("publish_sigs", sigs)},
+            ),
             ("DeliveryOracle", "Published", {"start": START, "contentHash": carbon.content_hash()}),
         )
         self._signed()
@@ -311,7 +364,11 @@ class World:
         message, sig = self.signed["site"]
         added = {"batchId": 1, "offerIndex": 0, "offerHash": message, "offer": self.terms["site"]}
         self.send(
-            ("BundleMarket", "addComputeOffers", {"batchId": 1, "offers": (self.terms["site"],), "sigs": (sig,)}),
+            (
+                "BundleMarket",
+                "addComputeOffers",
+                {"batchId": 1, "offers": (self.terms["site"],), "sigs": (sig,)},
+            ),
             ("BundleMarket", "ComputeOfferAdded", added),
         )
         names = ("plant", "grid")
@@ -340,11 +397,9 @@ class World:
         self.costs = {"buyer-a": 8 * GREEN_PRICE, "buyer-b": 2 * GREY_PRICE}
         names = ("buyer-a", "buyer-b")
         hashes = tuple(self.signed[name][0] for name in names)
-        makers, nonces = tuple(account(name) for name in names), (0, 0)
-        chunk = {"makers": makers, "nonces": nonces, "orderHashes": hashes, "runs": raw}
-        self.commitment = keccak(
-            encode(["address[]", "uint64[]", "bytes32[]", "bytes"], [makers, nonces, hashes, raw])
-        )
+        makers = tuple(account(name) for name in names)
+        chunk = {"makers": makers, "orderHashes": hashes, "runs": raw}
+        self.commitment = keccak(encode(["address[]", "bytes32[]", "bytes"], [makers, hashes, raw]))
         cleared = [
             ("BundleMarket", "OrderCleared", {"batchId": 1, "orderHash": self.signed[name][0]} | values)
             for name, values in (
@@ -397,9 +452,7 @@ class World:
         self.outcomes: dict[int, bytes] = {}
         self.leaves: dict[int, list[Leaf]] = {}
         previous = bytes(32)
-        runs = [
-            (run, RunPosition(0, number, 1, 0, run[2], run[5], 100)) for number, run in enumerate(RUNS)
-        ]
+        runs = [(run, RunPosition(0, number, 1, 0, run[2], run[5], 100)) for number, run in enumerate(RUNS)]
         for slot in range(SLOTS):
             start, end = START + slot * SLOT, START + (slot + 1) * SLOT
             self.time = end + 5
@@ -417,7 +470,17 @@ class World:
             self.put("readings", encode_bundle(bundle), "cbor")
             report = self.changed("report", bundle.report(POLICY, previous, CONFIG))
             previous = report.struct_hash()
-            names = ("feedId", "epoch", "start", "end", "root", "count", "totals", "outcomesRoot", "evidenceRoot")
+            names = (
+                "feedId",
+                "epoch",
+                "start",
+                "end",
+                "root",
+                "count",
+                "totals",
+                "outcomesRoot",
+                "evidenceRoot",
+            )
             names += ("policyHash", "archiveHash", "prevHash", "configDigest")
             values = dict(zip(names, report.abi_tuple(), strict=True))
             sigs = self.changed("report_sigs", quorum(report.struct_hash()))
