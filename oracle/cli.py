@@ -27,6 +27,65 @@ class EvidenceKind(StrEnum):
     simulated = "simulated"
 
 
+@meter.command()
+def run_meter(
+    fleet: Annotated[Path, typer.Option(help="fleet file", exists=True, dir_okay=False)],
+    exit_when_done: Annotated[bool, typer.Option(help="end once everything is posted")] = False,
+) -> None:
+    """Run the meters of a fleet: sign a reading when each interval ends, post it to every node."""
+    _run_agents(fleet, "meter", exit_when_done)
+
+
+@workload.command()
+def run_workload(
+    fleet: Annotated[Path, typer.Option(help="fleet file", exists=True, dir_okay=False)],
+    exit_when_done: Annotated[bool, typer.Option(help="end once everything is posted")] = False,
+) -> None:
+    """Run the workload agents of a fleet: sign energy and compute of each job, post them to every node."""
+    _run_agents(fleet, "workload", exit_when_done)
+
+
+def _run_agents(path: Path, role: str, exit_when_done: bool) -> None:
+    import asyncio
+    import logging
+
+    from backend.chain.errors import ChainError
+    from oracle.agents.agent import Agent
+    from oracle.agents.fleet import FleetError, load_fleet
+
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    try:
+        asyncio.run(Agent(load_fleet(path), role).run(exit_when_done))
+    except (FleetError, ChainError) as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+@node.command()
+def oracle_node(
+    config: Annotated[Path, typer.Option(help="the node's JSON configuration", exists=True, dir_okay=False)],
+    fault: Annotated[str, typer.Option(help="lie or stall; development chains only")] = "",
+    verbose: Annotated[bool, typer.Option(help="log every step")] = False,
+) -> None:
+    """Run one node of the oracle committee."""
+    import logging
+
+    from backend.chain.errors import ChainError
+    from oracle.node.config import ConfigError, load_config
+    from oracle.node.service import serve
+
+    level = logging.INFO if verbose else logging.WARNING
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        serve(load_config(config, fault))
+    except (ConfigError, ChainError) as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+
+
 @evidence.callback()
 def evidence_main() -> None:
     """Verify attestation evidence."""

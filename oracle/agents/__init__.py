@@ -1,0 +1,1 @@
+"""Meters and workload agents: they hold the device keys, sign readings, and keep them until posted."""

@@ -1,0 +1,120 @@
+"""An agent process: waits for the end of each interval, signs, spools, and posts to every node."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Sequence
+
+import httpx
+
+from backend.chain.addressbook import load_book
+from backend.chain.errors import ChainError
+from backend.chain.rpc import Rpc
+from oracle.agents.fleet import Fleet, FleetDevice, FleetError, Row, device_key, read_rows
+from oracle.agents.spool import Measured, Spool
+from oracle.wire.keys import DeviceKey
+from oracle.wire.reading import Envelope, encode_envelopes
+
+log = logging.getLogger("bitwatt.agent")
+POST_READINGS = 500
+_POST_SECONDS = 30.0
+
+
+class Agent:
+    """All devices of one role in a fleet."""
+
+    def __init__(self, fleet: Fleet, role: str) -> None:
+        self.fleet, self.role = fleet, role
+        self._rpc = Rpc(fleet.rpc)
+        chain_id = load_book(fleet.book).chain_id
+        if (found := self._rpc.chain_id()) != chain_id:
+            raise FleetError(f"{fleet.rpc} is chain {found}, the address book is for chain {chain_id}")
+        self.spool = Spool(fleet.spool / f"{role}.sqlite", fleet.nodes, chain_id)
+        self.now = 0
+        self._queues: list[tuple[FleetDevice, DeviceKey, deque[Row]]] = []
+        for device in fleet.of_role(role):
+            rows = deque(read_rows(device))
+            for _ in range(self.spool.next_row(device.meter_id)):
+                rows.popleft()
+            self._queues.append((device, device_key(fleet, device), rows))
+        self._client = httpx.AsyncClient(trust_env=False, timeout=_POST_SECONDS)
+        self._ticked = asyncio.Condition()
+
+    @property
+    def rows_left(self) -> int:
+        """Rows whose interval has not ended yet."""
+        return sum(len(rows) for _, _, rows in self._queues)
+
+    def measure(self) -> int:
+        """Signs and spools every row that has ended by now; returns how many."""
+        ended: list[Measured] = []
+        for device, key, rows in self._queues:
+            while rows and rows[0].end <= self.now:
+                ended.append(Measured(device.meter_id, key, rows.popleft()))
+        return self.spool.measure(ended)
+
+    async def run(self, exit_when_done: bool) -> None:
+        """Until cancelled, or until every row is posted to at least one node and the others had a chance."""
+        posters = [asyncio.create_task(self._post_to(node)) for node in self.fleet.nodes]
+        try:
+            while not (exit_when_done and self.rows_left == 0 and self.spool.waiting() == 0):
+                for poster in posters:
+                    if poster.done():
+                        poster.result()
+                await self._tick()
+                await asyncio.sleep(self.fleet.poll_seconds)
+            await asyncio.wait(posters, timeout=1.0)
+        finally:
+            for poster in posters:
+                poster.cancel()
+            await asyncio.gather(*posters, return_exceptions=True)
+            await self._client.aclose()
+            self._rpc.close()
+            self.spool.close()
+
+    async def _tick(self) -> None:
+        try:
+            now = await asyncio.to_thread(self._rpc.timestamp)
+        except ChainError as error:
+            log.warning("the chain does not answer: %s", error)
+            await asyncio.sleep(0.5)
+            return
+        if now != self.now:
+            self.now = now
+            self.measure()
+            async with self._ticked:
+                self._ticked.notify_all()
+
+    async def _post_to(self, node: str) -> None:
+        pause = 0.0
+        while True:
+            batch = self.spool.due(node, self.now, POST_READINGS)
+            if not batch:
+                async with self._ticked:
+                    await self._ticked.wait()
+                continue
+            kept = await self._post(node, batch)
+            if kept is None:
+                pause = min(2.0, pause * 2 or 0.1)
+            else:
+                self.spool.posted(node, [number for number, _ in batch if number not in kept])
+                pause = 0.1 if kept else 0.0
+            if pause:
+                await asyncio.sleep(pause)
+
+    async def _post(self, node: str, batch: Sequence[tuple[int, Envelope]]) -> set[int] | None:
+        """Ids the node wants again later; None when it cannot be reached."""
+        body = encode_envelopes([envelope for _, envelope in batch])
+        try:
+            response = await self._client.post(f"{node}/readings", content=body)
+            response.raise_for_status()
+            refused = response.json()["refused"]
+        except (httpx.HTTPError, ValueError, KeyError) as error:
+            log.info("%s does not take readings: %s", node, error)
+            return None
+        for item in refused:
+            if not item["retry"]:
+                log.warning("%s refused a reading: %s: %s", node, item["field"], item["problem"])
+        return {batch[item["index"]][0] for item in refused if item["retry"]}

@@ -1,0 +1,268 @@
+"""A committee node: follows the chain, takes in readings, knows what is due and what is true."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from backend.chain.addressbook import load_book
+from backend.chain.rpc import Rpc
+from oracle.archive import Archive, ArchiveError
+from oracle.evidence.verify import DEV_CHAIN_ID
+from oracle.node.chain import ChainReader, OracleContract
+from oracle.node.config import ConfigError, NodeConfig, read_secret
+from oracle.node.consensus import Committee, Voter
+from oracle.node.expect import build_bundle, expected
+from oracle.node.facts import Facts
+from oracle.node.ledger import Key, Ledger, Receipt
+from oracle.node.peers import Peers
+from oracle.node.store import Store
+from oracle.wire.bundle import Bundle, decode_bundle, encode_bundle
+from oracle.wire.errors import WireError
+from oracle.wire.keys import address_of, sha256
+from oracle.wire.reading import Envelope, decode_envelopes, encode_envelopes
+from oracle.wire.typed import Report, digest, feed_id
+
+SLICE = 200
+"""Readings judged at a stretch, so that peers are answered in between."""
+log = logging.getLogger("bitwatt.oracle")
+
+
+class NotTrue(Exception):
+    """A proposal this node does not find true. `missing` are readings it holds and the proposal lacks."""
+
+    def __init__(self, reason: str, missing: Sequence[Envelope] = ()) -> None:
+        super().__init__(reason)
+        self.missing = missing
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A report that this node finds true, with the bundle it stands on."""
+
+    report: Report
+    digest: bytes
+    bundle: bytes
+
+
+class Node:
+    """State and duties; HTTP and the duty loop are in the service."""
+
+    def __init__(self, config: NodeConfig) -> None:
+        self.config = config
+        book = load_book(config.book)
+        self.chain_id = book.chain_id
+        if config.fault and self.chain_id != DEV_CHAIN_ID:
+            raise ConfigError(
+                f"fault {config.fault!r} is refused on chain {self.chain_id}: for development only"
+            )
+        secret = read_secret(config.key)
+        self.address = address_of(secret)
+        self.feed_id = feed_id(config.feed.name)
+        self._reader_rpc, self._writer_rpc = Rpc(config.rpc), Rpc(config.rpc)
+        found = self._reader_rpc.chain_id()
+        if found != self.chain_id:
+            raise ConfigError(f"{config.rpc} is chain {found}, the address book is for chain {self.chain_id}")
+        self.contract = OracleContract(self._writer_rpc, book, secret)
+        self.committee: Committee = self.contract.committee(self.feed_id)
+        if self.address not in self.committee.members:
+            raise ConfigError(f"{self.address} is not a member of the committee")
+        self.secret = secret
+        self.store = Store(config.store)
+        self.archive = Archive(config.archive)
+        self.facts = Facts(self.feed_id)
+        self.ledger = Ledger(self.store, self.facts, self.chain_id)
+        self.voter = Voter(self.committee, secret, self.store)
+        self.peers = Peers(config.nodes)
+        self.now = 0
+        self.counters: Counter[str] = Counter()
+        self._reader = ChainReader(self._reader_rpc, book)
+        self._polling = asyncio.Lock()
+        self._booked = self.store.booked()
+        self.drafts: dict[bytes, Draft] = {}
+        self._wanted: tuple[int, int, set[tuple[int, bytes]]] = (-1, -1, set())
+        self._ready_since: tuple[int, float] = (-1, 0.0)
+
+    async def close(self) -> None:
+        """Closes connections and files."""
+        await self.peers.close()
+        self._reader_rpc.close()
+        self._writer_rpc.close()
+        self.store.close()
+
+    # --- the chain ---------------------------------------------------------------
+    async def refresh(self) -> None:
+        """Takes in what happened on chain since the last time."""
+        async with self._polling:
+            news = await asyncio.to_thread(self._reader.poll)
+            if news.rewritten:
+                log.warning("blocks were replaced: reading the chain again")
+                self.facts.reset()
+            known = len(self.facts.devices)
+            for name, event in news.events:
+                self.facts.apply(name, event)
+            self.facts.block = news.head.number
+            self.now = news.head.timestamp
+            if len(self.facts.devices) != known:
+                self.ledger.refresh_seen()
+        for epoch in sorted(set(self.facts.archive_hashes) - self._booked):
+            await self._book(epoch)
+
+    async def _book(self, epoch: int) -> None:
+        """Marks the readings of a report on chain; fetches its bundle where this node was not there."""
+        if epoch in self._booked:
+            return
+        content = await self._bundle_content(self.facts.archive_hashes[epoch])
+        if content is None or epoch in self._booked:
+            return
+        bundle = decode_bundle(content)
+        self.ledger.take([entry.envelope for entry in bundle.entries], self.now)
+        self.ledger.book(epoch, keys_of(bundle))
+        self._booked.add(epoch)
+        self.store.forget_promises(epoch)
+        self.drafts = {key: draft for key, draft in self.drafts.items() if draft.report.epoch > epoch}
+        self.counters["epochs booked"] += 1
+
+    async def _bundle_content(self, archive_hash: bytes) -> bytes | None:
+        for draft in self.drafts.values():
+            if draft.report.archive_hash == archive_hash:
+                return draft.bundle
+        try:
+            return self.archive.get("readings", archive_hash)
+        except ArchiveError:
+            async for content in self.peers.fetch(f"/bundles/{archive_hash.hex()}", 2.0):
+                if sha256(content) == archive_hash:
+                    self.archive.put("readings", content)
+                    return content
+        return None
+
+    # --- readings ----------------------------------------------------------------
+    async def ingest(self, body: bytes) -> Receipt:
+        """Takes in a POST body of readings; raises WireError when the body itself cannot be read."""
+        envelopes = decode_envelopes(body)
+        receipt = Receipt()
+        for first in range(0, len(envelopes), SLICE):
+            part = self.ledger.take(envelopes[first : first + SLICE], self.now)
+            receipt.accepted += part.accepted
+            receipt.duplicates += part.duplicates
+            receipt.refused += [(first + index, problem) for index, problem in part.refused]
+            await asyncio.sleep(0)
+        again = [(index, problem) for index, problem in receipt.refused if problem.retry]
+        if again:
+            await self.refresh()
+            second = self.ledger.take([envelopes[index] for index, _ in again], self.now)
+            receipt.accepted += second.accepted
+            receipt.duplicates += second.duplicates
+            receipt.refused = [item for item in receipt.refused if not item[1].retry]
+            receipt.refused += [(again[position][0], problem) for position, problem in second.refused]
+        return receipt
+
+    # --- epochs ------------------------------------------------------------------
+    def wanted(self, epoch: int) -> set[tuple[int, bytes]]:
+        """The streams an epoch waits for, computed once per block."""
+        if self._wanted[:2] != (epoch, self.facts.block):
+            start, end = self.config.feed.interval(epoch)
+            self._wanted = (epoch, self.facts.block, expected(self.facts, start, end))
+        return self._wanted[2]
+
+    def closed(self, epoch: int) -> bool:
+        """Whether an epoch may be reported: it is over, and complete or past its grace."""
+        start, end = self.config.feed.interval(epoch)
+        if self.now < end:
+            return False
+        if self.now >= end + self.config.grace_seconds:
+            return True
+        return not self.ledger.missing(self.wanted(epoch), start)
+
+    def turn(self) -> tuple[int, int] | None:
+        """(epoch, turn) to be led now, None when nothing is due; turns pass in wall time since it was due."""
+        epoch = self.facts.next_epoch
+        if (epoch and epoch - 1 not in self._booked) or not self.closed(epoch):
+            return None
+        if self._ready_since[0] != epoch:
+            self._ready_since = (epoch, time.monotonic())
+        return epoch, int((time.monotonic() - self._ready_since[1]) / self.config.turn_seconds)
+
+    def draft(self, epoch: int) -> Draft:
+        """The report this node would make."""
+        start, end = self.config.feed.interval(epoch)
+        bundle = build_bundle(self.facts, self.chain_id, epoch, start, end, self.ledger.due(end))
+        return self._keep(bundle, encode_bundle(bundle))
+
+    def _keep(self, bundle: Bundle, encoded: bytes) -> Draft:
+        report = bundle.report(self.facts.policy_hash, self.facts.head_hash, self.committee.config_digest)
+        draft = Draft(report, digest(self.contract.separator, report.struct_hash()), encoded)
+        self.drafts[draft.digest] = draft
+        return draft
+
+    async def examine(self, epoch: int, encoded: bytes) -> Draft:
+        """The draft of a proposed bundle that is true for all this node knows; NotTrue if it is not."""
+        if epoch != self.facts.next_epoch or not self.closed(epoch):
+            await self.refresh()
+        if epoch != self.facts.next_epoch:
+            raise NotTrue(f"epoch {self.facts.next_epoch} is due, not {epoch}")
+        if epoch and epoch - 1 not in self._booked:
+            raise NotTrue(f"the bundle of epoch {epoch - 1} is not at hand")
+        start, end = self.config.feed.interval(epoch)
+        bundle = decode_bundle(encoded)
+        keys = keys_of(bundle)
+        unknown = [
+            entry.envelope
+            for key, entry in zip(keys, bundle.entries, strict=True)
+            if (held := self.ledger.open.get(key)) is None or held.envelope.payload != entry.envelope.payload
+        ]
+        if unknown:
+            receipt = self.ledger.take(unknown, self.now)
+            if receipt.refused:
+                raise NotTrue(f"a reading is not acceptable: {receipt.refused[0][1].text}")
+        if not self.closed(epoch):
+            raise NotTrue(f"epoch {epoch} is not closed at {self.now}: readings may still come")
+        mine = {(item.reading.meter_id, item.reading.seq): item for item in self.ledger.due(end)}
+        if lacking := mine.keys() - set(keys):
+            raise NotTrue(f"{len(lacking)} readings are left out", [mine[key].envelope for key in lacking])
+        if extra := set(keys) - mine.keys():
+            raise NotTrue(f"{len(extra)} readings do not belong into this epoch")
+        rebuilt = build_bundle(self.facts, self.chain_id, epoch, start, end, mine.values())
+        if encode_bundle(rebuilt) != encoded:
+            raise NotTrue("the bundle differs from what its readings make")
+        return self._keep(rebuilt, encoded)
+
+    # --- what the operator sees ----------------------------------------------------
+    def health(self) -> dict[str, object]:
+        """The node's state for people and supervisors."""
+        epoch = self.facts.next_epoch
+        start, end = self.config.feed.interval(epoch)
+        missing = self.ledger.missing(self.wanted(epoch), start) if self.now >= end else self.wanted(epoch)
+        return {
+            "address": self.address,
+            "chain_id": self.chain_id,
+            "chain_time": self.now,
+            "block": self.facts.block,
+            "feed": self.config.feed.name,
+            "next_epoch": epoch,
+            "epoch_end": end,
+            "expected": len(self.wanted(epoch)),
+            "missing": len(missing),
+            "closed": self.closed(epoch),
+            "fault": self.config.fault,
+            **self.store.counts(),
+        }
+
+
+def keys_of(bundle: Bundle) -> list[Key]:
+    """(meter, seq) of the entries; raises WireError for a malformed payload or a foreign device."""
+    keys = []
+    for leaf, entry in zip(bundle.leaves(), bundle.entries, strict=True):
+        if leaf.reading.meter_id != bundle.devices[entry.device].meter_id:
+            raise WireError("bundle.entry.device", "is another meter than the reading's")
+        keys.append((leaf.reading.meter_id, leaf.reading.seq))
+    return keys
+
+
+def envelopes_payload(envelopes: Sequence[Envelope]) -> bytes:
+    """Envelopes as the payload of a `missing` answer."""
+    return encode_envelopes(envelopes)

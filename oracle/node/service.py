@@ -1,0 +1,204 @@
+"""A node as a process: its HTTP interface and its duty loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import uvicorn
+from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.responses import JSONResponse, PlainTextResponse
+
+from backend.chain.errors import ChainError
+from oracle.archive import ArchiveError
+from oracle.node import cosign, duty, faults
+from oracle.node.config import NodeConfig
+from oracle.node.consensus import ATTEMPTS
+from oracle.node.node import Node
+from oracle.node.peers import Answer
+from oracle.wire.errors import WireError
+from oracle.wire.reading import MAX_MESSAGE_BYTES
+
+log = logging.getLogger("bitwatt.oracle")
+MAX_PEER_BYTES = 32 << 20
+_ANSWERS: dict[str, Callable[[Node, bytes], Awaitable[Answer]]] = {
+    "status": duty.answer_status,
+    "propose": duty.answer_proposal,
+    "lock": duty.answer_lock,
+    "sign": duty.answer_sign,
+}
+
+
+async def duty_loop(node: Node) -> None:
+    """Follows the chain and leads when it is this node's turn, until cancelled."""
+    tried: tuple[int, int] | None = None
+    down = 0.0
+    while True:
+        try:
+            await node.refresh()
+            due = node.turn()
+            if due and due != tried and node.config.fault != "stall":
+                tried = due
+                if node.committee.leader(due[0], due[1] * ATTEMPTS) == node.address:
+                    await duty.lead(node, *due)
+            down = 0.0
+        except ChainError as error:
+            down = min(2.0, down * 2 or 0.1)
+            log.warning("the chain does not answer: %s", error)
+        await asyncio.sleep(down or node.config.poll_seconds)
+
+
+def make_app(node: Node) -> FastAPI:
+    """The HTTP interface."""
+    app = FastAPI(title="BitWatt oracle node", docs_url=None, redoc_url=None, lifespan=_lifespan(node))
+
+    @app.post("/readings")
+    async def readings(request: Request) -> Response:
+        """A CBOR array of envelopes; answers what became of each."""
+        if node.config.fault == "stall":
+            await asyncio.sleep(faults.STALL_SECONDS)
+        receipt = await node.ingest(await _body(request, MAX_MESSAGE_BYTES))
+        refused = [
+            {"index": index, "field": problem.field, "problem": problem.text, "retry": problem.retry}
+            for index, problem in receipt.refused
+        ]
+        return JSONResponse(
+            {"accepted": receipt.accepted, "duplicates": receipt.duplicates, "refused": refused}
+        )
+
+    @app.post("/peer/{step}")
+    async def peer(step: str, request: Request) -> Response:
+        """A step of reaching the epoch's report."""
+        if step not in _ANSWERS:
+            raise HTTPException(404)
+        body = await _body(request, MAX_PEER_BYTES)
+        answer = await faults.false_answer(node, body) or await _ANSWERS[step](node, body)
+        return Response(answer.encode(), media_type="application/cbor")
+
+    @app.post("/cosign/publication")
+    async def cosign_publication(request: Request) -> Response:
+        """A carbon document; answers this member's signature of its publication."""
+        await node.refresh()
+        try:
+            made, signature = cosign.publication(node, await _body(request, MAX_PEER_BYTES))
+        except cosign.NotSigned as error:
+            return JSONResponse({"problem": str(error)}, status_code=422)
+        return JSONResponse(
+            {"signer": node.address, "content_hash": _hex(made.content_hash), "signature": _hex(signature)}
+        )
+
+    @app.post("/cosign/devices")
+    async def cosign_devices(request: Request) -> Response:
+        """Device requests; answers a signature or a problem for each."""
+        await node.refresh()
+        requests, collateral = cosign.decode_device_requests(await _body(request, MAX_PEER_BYTES))
+        results: list[dict[str, str]] = []
+        for item in requests:
+            try:
+                _, signature = await cosign.device(node, item, collateral)
+                results.append({"signature": _hex(signature)})
+            except (cosign.NotSigned, WireError) as error:
+                results.append({"problem": str(error)})
+        return JSONResponse({"signer": node.address, "results": results})
+
+    @app.get("/bundles/{digest}")
+    async def bundle(digest: str) -> Response:
+        """The archived bundle with that sha256."""
+        try:
+            content = node.archive.get("readings", bytes.fromhex(digest))
+        except (ArchiveError, ValueError):
+            raise HTTPException(404) from None
+        return Response(content, media_type="application/cbor")
+
+    @app.get("/health")
+    async def health() -> dict[str, object]:
+        """The node's state."""
+        return node.health()
+
+    @app.get("/quarantine")
+    async def quarantine() -> list[dict[str, str]]:
+        """What was set aside, and why."""
+        return [
+            {"payload_hash": _hex(digest), "field": field, "problem": problem}
+            for digest, field, problem in node.store.quarantined()
+        ]
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        """Counters in Prometheus text format."""
+        return PlainTextResponse(_metrics(node))
+
+    @app.exception_handler(WireError)
+    async def malformed(_: Request, error: WireError) -> Response:
+        return JSONResponse({"field": error.field, "problem": str(error)}, status_code=400)
+
+    return app
+
+
+def _lifespan(node: Node) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        task = asyncio.create_task(duty_loop(node))
+        task.add_done_callback(_stop_on_error)
+        yield
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await node.close()
+
+    return lifespan
+
+
+def _stop_on_error(task: asyncio.Task[None]) -> None:
+    """A node whose duty loop fails must not look alive: it logs why and ends."""
+    if not task.cancelled() and task.exception():
+        log.error("the duty loop failed", exc_info=task.exception())
+        signal.raise_signal(signal.SIGTERM)
+
+
+async def _body(request: Request, limit: int) -> bytes:
+    """The request's body; refuses one that is longer than `limit` before reading it whole."""
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size > limit:
+            raise HTTPException(413, f"a message has at most {limit} bytes")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _hex(data: bytes) -> str:
+    return "0x" + data.hex()
+
+
+def _metrics(node: Node) -> str:
+    gauges = {
+        "chain_time_seconds": node.now,
+        "next_epoch": node.facts.next_epoch,
+        "open_readings": len(node.ledger.open),
+        "sequence_gaps": node.ledger.counters["gaps"],
+    }
+    lines = [f"bitwatt_oracle_{name} {value}" for name, value in gauges.items()]
+    for name, value in sorted((node.ledger.counters + node.counters).items()):
+        if name != "gaps":
+            lines.append(f'bitwatt_oracle_events_total{{event="{name}"}} {value}')
+    return "\n".join(lines) + "\n"
+
+
+def serve(config: NodeConfig) -> None:
+    """Runs a node until it is told to stop."""
+    started = time.monotonic()
+    node = Node(config)
+    log.info("member %s, ready after %.2f s", node.address, time.monotonic() - started)
+    uvicorn.run(
+        make_app(node),
+        host=config.host,
+        port=config.port,
+        log_level="warning",
+        access_log=False,
+        lifespan="on",
+    )
