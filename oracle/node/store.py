@@ -67,7 +67,8 @@ class Store:
     def unreported(self) -> Iterator[Held]:
         """Accepted readings that no report holds yet."""
         cursor = self._db.execute(
-        """Remembers that the report of `epoch` holds these (meter, seq)."""
+            "SELECT payload, signature, meter_id, x, y, evidence_hash FROM readings"
+            " WHERE reported_epoch IS NULL"
         )
         for payload, signature, meter_id, x, y, evidence_hash in cursor:
             record = DeviceRecord(meter_id, x, y, evidence_hash)
