@@ -137,8 +137,6 @@ def check_path(path: Sequence[x509.Certificate], root: x509.Certificate, at: int
     `certificate <name>` of the one that is forged, may not issue, is expired or is not yet valid.
     """
     whole = list(path) if path[-1] == root else [*path, root]
-    if len(whole) == 1:
-        raise Refused("root", "the leaf is the root itself")
     if len(whole) > MAX_PATH:
         raise Refused("root", f"the path has {len(whole)} certificates, allowed are {MAX_PATH}")
     if path[-1] != root and path[-1].issuer != root.subject:

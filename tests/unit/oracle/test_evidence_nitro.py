@@ -8,6 +8,7 @@ from typing import Any
 
 import cbor2
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -176,7 +177,14 @@ class TestForged:
         yield root, zone, forge.identity("enclave", zone, authority=False)
 
     def document(
-        self, root: Any, zone: Any, leaf: Any, change: Change | None = None, signer: Any = None
+        self,
+        root: Any,
+        zone: Any,
+        leaf: Any,
+        change: Change | None = None,
+        signer: Any = None,
+        unprotected: dict[int, int] | None = None,
+        repeat: bool = False,
     ) -> bytes:
         fields: dict[str, Any] = {
             "module_id": "i-1-enc1",
@@ -192,8 +200,12 @@ class TestForged:
         if change:
             change(fields)
         header, payload = cbor2.dumps({1: -35}), cbor2.dumps(fields)
+        if repeat:  # the last key once more
+            payload = bytes((payload[0] + 1,)) + payload[1:] + cbor2.dumps("nonce") + cbor2.dumps(None)
         r, s = (signer or leaf).sign(cbor2.dumps(["Signature1", header, b"", payload]))
-        return cbor2.dumps([header, {}, payload, r.to_bytes(48, "big") + s.to_bytes(48, "big")])
+        return cbor2.dumps(
+            [header, unprotected or {}, payload, r.to_bytes(48, "big") + s.to_bytes(48, "big")]
+        )
 
     def test_a_right_one_passes_under_its_own_root_only(self, parts: Any) -> None:
         evidence = self.document(*parts)
@@ -254,6 +266,21 @@ class TestForged:
     ) -> None:
         evidence = self.document(*parts, change=lambda fields: fields.__setitem__(name, value))
         assert refusal(evidence, 1_750_000_000, root=parts[0].certificate).field == field
+
+    def test_what_nobody_signed(self, parts: Any) -> None:
+        evidence = self.document(*parts, unprotected={4: 7})
+        assert refusal(evidence, 1_750_000_000, root=parts[0].certificate).field == "cose.unprotected"
+
+    def test_a_field_given_twice(self, parts: Any) -> None:
+        evidence = self.document(*parts, repeat=True)
+        assert refusal(evidence, 1_750_000_000, root=parts[0].certificate).field == "document"
+
+    def test_an_issuer_whose_key_is_for_something_else(self, forge: Any) -> None:
+        root = forge.identity("root")
+        usage = x509.KeyUsage(True, False, False, False, False, False, False, False, False)
+        zone = forge.identity("zone", root, extensions=((usage, True),))
+        evidence = self.document(root, zone, forge.identity("enclave", zone, authority=False))
+        assert refusal(evidence, 1_750_000_000, root=root.certificate).field == "certificate zone"
 
     def test_an_issuer_that_may_not_issue(self, forge: Any) -> None:
         root = forge.identity("root")

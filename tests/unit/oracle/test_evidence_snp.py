@@ -127,6 +127,11 @@ class TestFlippedBytes:
         for at in range(0, len(der), 11):
             refusal(guest.report, flipped(der, at))
 
+    def test_not_even_the_count_of_unused_bits(self, guest: Vector) -> None:
+        der = ssl.PEM_cert_to_DER_cert(guest.vcek.decode())
+        at = der.rindex(b"\x03\x82\x02\x01\0") + 4
+        assert "unused bits" in refusal(guest.report, flipped(der, at)).problem
+
     def test_the_envelope_must_repeat_the_report_data(self, guest: Vector) -> None:
         at = guest.envelope.rindex(b"attest-test-fixture-2026")
         assert refusal(flipped(guest.envelope, at), guest.vcek).field == "envelope.report_data"
