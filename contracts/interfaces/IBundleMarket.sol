@@ -127,7 +127,6 @@ interface IBundleMarket {
     /// @param runs N x 13 bytes, big-endian: orderIdx u16 | offerIdx u16 | mode u8 | startSlot u16 | endSlot u16 | lanes u32
     struct ChunkData {
         address[] makers;
-        uint64[] nonces;
         bytes32[] orderHashes;
         bytes runs;
     }
@@ -145,13 +144,12 @@ interface IBundleMarket {
         uint64 indexed batchId,
         uint32 indexed chunkIndex,
         address[] makers,
-        uint64[] nonces,
         bytes32[] orderHashes,
         bytes runs
     );
     event BatchFinalised(uint64 indexed batchId);
     event BatchVoided(uint64 indexed batchId);
-    event ChunkReleased(uint64 indexed batchId, uint32 indexed chunkIndex, uint256 releasedMicro);
+    event ChunkReleased(uint64 indexed batchId, uint32 indexed chunkIndex);
     event ObligationsReleased(uint64 indexed batchId, uint16 indexed offerIndex, uint256 releasedMicro);
     event Cancelled(address indexed maker, uint64 nonce);
     event AllCancelled(address indexed maker, uint32 epoch);
@@ -191,7 +189,7 @@ interface IBundleMarket {
     error SecondPlantOffer(uint64 batchId, uint32 plantId);
     error SecondGridOffer(uint64 batchId, uint16 zoneId);
     error SoldAboveOffer(uint16 offerIndex, uint16 slot, uint256 soldWh, uint256 offeredWh);
-    // orders and runs; orderIdx counts inside the chunk
+    // orders and runs; orderIdx and runIdx count inside the chunk
     error RunsLength(uint256 length);
     error RunsNotSorted(uint256 runIdx);
     error OrderNotFilled(uint256 orderIdx);
@@ -203,6 +201,7 @@ interface IBundleMarket {
     error RunEmpty(uint256 runIdx);
     error RunOutsideWindow(uint256 runIdx, uint256 startSlot, uint256 endSlot);
     error RunOutsideOffer(uint256 runIdx, uint256 startSlot, uint256 endSlot);
+    error RunWrongClass(uint256 runIdx, uint256 given, uint256 expected);
     error ZoneNotAllowed(uint256 runIdx, uint256 zoneId);
     error RunBelowAsk(uint256 runIdx, uint256 slot);
     error CarbonAboveCap(uint256 runIdx, uint256 slot, uint256 gramsPerKwh);
@@ -219,7 +218,7 @@ interface IBundleMarket {
     function openBatch(BatchHeader calldata header) external returns (uint64 batchId);
 
     /// @notice Posts the next part (0, 1, ...) of the price table. The last part completes it and is refused unless
-    /// the carbon section is the published one. Parts are cut anywhere on a multiple of four bytes.
+    /// the carbon section is the published one. Parts are cut anywhere.
     /// Table, big-endian: compute price uint32 [class][zone][mode][slot]; energy price int32 [zone][mode][slot];
     /// grid carbon uint16 [zone][slot] g/kWh; green factor uint16 [zone][slot] g/kWh.
     function postPrices(uint64 batchId, uint16 part, bytes calldata data) external;
@@ -247,7 +246,13 @@ interface IBundleMarket {
     function voidBatch(uint64 batchId) external;
 
     /// @notice Of a voided batch: returns the locks of a chunk's buyers and the lanes to their orders.
-    function releaseChunk(uint64 batchId, uint32 chunkIndex, ChunkData calldata chunk) external;
+    /// @param orders the orders behind `chunk.orderHashes`, in order
+    function releaseChunk(
+        uint64 batchId,
+        uint32 chunkIndex,
+        ChunkData calldata chunk,
+        BundleOrder[] calldata orders
+    ) external;
 
     /// @notice Of a voided batch: returns what a seller locked for negative prices.
     function releaseObligations(uint64 batchId, uint16 powerOfferIndex) external;
@@ -265,6 +270,8 @@ interface IBundleMarket {
     /// @notice The whole table as posted.
     function priceTable(uint64 batchId) external view returns (bytes memory);
     function computeOffer(uint64 batchId, uint16 index) external view returns (OfferView memory);
+    /// @notice The two packed words of a compute offer, see libraries/OfferWord.sol.
+    function offerWords(uint64 batchId, uint16 index) external view returns (uint256 a, uint256 b);
     function powerOffer(uint64 batchId, uint16 index) external view returns (PowerView memory);
     /// @notice Blob that holds the sold rows of one addPowerOffers call.
     function soldPart(uint64 batchId, uint16 part) external view returns (address pointer);
@@ -278,7 +285,7 @@ interface IBundleMarket {
     function poolBalanceWh(uint64 batchId, uint16 zoneId, uint8 mode, uint16 slot) external view returns (int256);
     /// @notice Lanes sold of a compute offer in a slot.
     function lanesSold(uint64 batchId, uint16 offerIndex, uint16 slot) external view returns (uint16);
-    /// @notice keccak256(abi.encode(makers, nonces, orderHashes, runs)) of a chunk, zero if there is none.
+    /// @notice keccak256(abi.encode(makers, orderHashes, runs)) of a chunk, zero if there is none.
     function chunkCommitment(uint64 batchId, uint32 chunkIndex) external view returns (bytes32);
     function chunkReleased(uint64 batchId, uint32 chunkIndex) external view returns (bool);
     /// @notice Lanes already filled of the order with this nonce; 2^32 - 1 when cancelled.

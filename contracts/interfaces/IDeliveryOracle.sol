@@ -55,7 +55,6 @@ interface IDeliveryOracle {
     struct Ruling {
         bytes32 feedId;
         uint64 start;
-        bytes32 reportHash;
         bool upheld;
         bytes32 configDigest;
     }
@@ -68,11 +67,10 @@ interface IDeliveryOracle {
         Void
     }
 
-    /// @param postedAt unix seconds
+    /// @param postedAt unix seconds; of an upheld report the time of the ruling
     struct ReportView {
         bytes32 root;
         bytes32 outcomesRoot;
-        bytes32 reportHash;
         uint64 epoch;
         uint64 end;
         uint64 postedAt;
@@ -103,6 +101,7 @@ interface IDeliveryOracle {
     error WrongPolicy(bytes32 given, bytes32 expected);
     error SignatureLength(uint256 length);
     error QuorumMissing(uint256 signatures, uint256 quorum);
+    error BadSignature(uint256 index);
     error SignersNotAscending(address signer);
     error NotMember(address signer);
     error NotBonded(address member);
@@ -117,7 +116,6 @@ interface IDeliveryOracle {
     error NotEquivocation();
     error NotDisputable(bytes32 feedId, uint64 start);
     error NotDisputed(bytes32 feedId, uint64 start);
-    error WrongReport(bytes32 given, bytes32 standing);
 
     /// @notice Locks the member's bond in the Treasury; signatures of members without a bond do not count.
     function postBond() external;

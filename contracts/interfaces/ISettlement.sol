@@ -151,6 +151,8 @@ interface ISettlement {
     /// @notice 256 slots of the nullifier bitmap from slot 256 * word.
     function settledBitmap(uint64 batchId, uint32 chunkIndex, uint256 word) external view returns (uint256);
     function pool(uint64 batchId, uint16 slot, uint16 zoneId) external view returns (Pool memory);
+    /// @notice Whether releaseGrid was done.
+    function gridReleased(uint64 batchId, uint16 slot, uint16 zoneId) external view returns (bool);
     /// @notice Wh delivered by a plant in a metered slot, at most what it sold.
     function deliveredWh(uint64 batchId, uint16 slot, uint16 powerOfferIndex) external view returns (uint256);
     /// @notice Milligrams below one gram waiting on an account.
