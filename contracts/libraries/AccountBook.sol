@@ -30,7 +30,10 @@ library AccountBook {
     /// @notice Entry of an account, made when it is new.
     function entryOf(Book memory book, address account) internal pure returns (uint256 entry) {
         uint256 mask = book.index.length - 1;
-        uint256 place = (uint256(uint160(account)) * 0x9e3779b97f4a7c15f39cc0605cedc835 >> 96) & mask;
+        uint256 place;
+        unchecked {
+            place = (uint256(uint160(account)) * 0x9e3779b97f4a7c15f39cc0605cedc835 >> 96) & mask; // wraps on purpose
+        }
         while (true) {
             entry = book.index[place];
             if (entry == 0) break;
