@@ -14,10 +14,25 @@ from backend.api.context import Context
 from backend.api.deps import query_names, refuse_unknown_query
 from backend.api.idempotency import Idempotency
 from backend.api.middleware import BodyLimits, EntityTags, Surround
-from backend.api.routers import health, organisation, sessions
+from backend.api.routers import (
+    agreements,
+    batches,
+    certificates,
+    health,
+    market,
+    offers,
+    orders,
+    organisation,
+    reports,
+    sessions,
+    templates,
+)
 
 PREFIX = "/api/v1"
-ROUTERS = (sessions.router, organisation.router, health.router)
+ROUTERS = (
+    market.router, batches.router, orders.router, offers.router, templates.router, agreements.router,
+    certificates.router, reports.router, sessions.router, organisation.router, health.router,
+)  # fmt: skip
 _DESCRIPTION = """\
 Compute and green power bought as one good. Money is in micro-units of the settlement token, energy in Wh,
 carbon in g/kWh, market times in unix seconds aligned to slots; integers that may pass 2^53 are decimal text.

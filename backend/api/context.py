@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from backend.chain.addressbook import AddressBook
 from backend.chain.eip712 import Domain
 from backend.chain.rpc import Rpc
 from backend.service.errors import Unavailable
+from backend.service.intake import Writer
+from backend.service.prices import PriceBook
 from backend.service.rate import RateLimiter
 from backend.service.secrets import Vault
 from backend.settings import Settings
@@ -49,6 +49,15 @@ class Context:
     vault: Vault
     limiter: RateLimiter = field(default_factory=RateLimiter)
     link: ChainLink | None = None
+    prices: PriceBook = field(default_factory=PriceBook)
+
+    def __post_init__(self) -> None:
+        self.writer = Writer(self.store)
+
+    def close(self) -> None:
+        """Stores what waits and lets the database go."""
+        self.writer.close()
+        self.store.engine.dispose()
 
     @property
     def chain(self) -> ChainLink:
@@ -83,12 +92,3 @@ class Context:
         if self.link is not None and self.settings.is_dev:
             return self.link.rpc().timestamp()
         return int(time.time())
-
-
-@contextmanager
-def made(settings: Settings, store: Store, link: ChainLink | None = None) -> Iterator[Context]:
-    """A context, closed at the end."""
-    try:
-        yield Context(settings, store, Vault(settings), link=link)
-    finally:
-        store.engine.dispose()

@@ -1,0 +1,184 @@
+"""Bundle orders: what to sign, intake, list, withdrawal."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Response
+from sqlmodel import Session, col, select
+
+from backend.api.context import Context
+from backend.api.deps import Ctx, Need, PageDep
+from backend.api.metrics import ORDERS
+from backend.api.problems import responses
+from backend.api.schemas.base import Hash, Page
+from backend.api.schemas.trading import (
+    OrderNew,
+    OrderOut,
+    OrderState,
+    OrderTerms,
+    SignedOrder,
+    TypedData,
+    Withdrawn,
+)
+from backend.api.wallet import transaction, typed
+from backend.chain.clients import Market
+from backend.chain.keccak import checksum_address
+from backend.chain.orders import BundleOrder
+from backend.service import orders
+from backend.service.access import Principal, Scope
+from backend.service.errors import Invalid
+from backend.service.intake import Accepted, require_own_wallet, terms_now
+from backend.service.pages import cursor_of, split_page
+from backend.store.identity import Wallet
+from backend.store.market import OrderRow
+
+Reader = Annotated[Principal, Depends(Need(Scope.ORDERS_READ))]
+Writer = Annotated[Principal, Depends(Need(Scope.ORDERS_WRITE))]
+router = APIRouter(prefix="/orders", tags=["orders"], responses=responses(401, 403))
+
+
+def zone_mask(zones: list[int] | None, known: frozenset[int]) -> int:
+    """Bits of the zones, or of all known ones."""
+    if zones is not None and not all(0 <= zone < 64 for zone in zones):
+        raise Invalid("there is no such zone", field="zones", mend="give some of 0 to 63")
+    return sum(1 << zone for zone in set(known if zones is None else zones))
+
+
+def _views(session: Session, rows: list[OrderRow], now: int) -> list[OrderOut]:
+    outcomes = orders.outcomes(session, rows, now)
+    return [_view(row, outcomes[row.order_hash]) for row in rows]
+
+
+def _view(row: OrderRow, outcome: orders.Outcome) -> OrderOut:
+    fields = {
+        name: getattr(row, name)
+        for name in orders.ORDER_FIELDS
+        if name not in ("zone_mask", "nonce", "expiry")
+    }
+    return OrderOut(
+        order_hash=row.order_hash,
+        state=outcome.state,  # type: ignore[arg-type]
+        maker=row.maker,
+        zones=[zone for zone in range(64) if row.zone_mask >> zone & 1],
+        nonce=str(row.nonce),
+        expiry=str(row.expiry),
+        received_at=row.received_at,  # type: ignore[arg-type]
+        template_id=row.template_id,
+        lanes_filled=outcome.lanes_filled,
+        cost_micro=outcome.cost_micro,
+        batch_ids=list(outcome.batch_ids),
+        slots=outcome.slots,
+        slots_settled=outcome.slots_settled,
+        slots_refunded=outcome.slots_refunded,
+        **fields,
+    )
+
+
+@router.post("/typed-data", responses=responses(404))
+def draft_order(context: Ctx, principal: Writer, body: OrderTerms) -> TypedData:
+    """Returns exactly what the wallet is to sign for these terms."""
+    with context.store.reading() as session:
+        require_own_wallet(session, principal, body.maker)
+        known = terms_now(session, context.settings, 0)
+        order = BundleOrder(
+            maker=checksum_address(body.maker),
+            class_id=body.class_id,
+            zone_mask=zone_mask(body.zones, known.zones),
+            lanes=body.lanes,
+            min_lanes=body.min_lanes,
+            duration_slots=body.duration_slots,
+            start=body.start,
+            deadline=body.deadline,
+            limit_price=body.limit_price,
+            min_green_bps=body.min_green_bps,
+            max_carbon=body.max_carbon,
+            carbon_price=body.carbon_price,
+            kind=body.kind,
+            epoch=orders.epoch_of(session, body.maker),
+            nonce=orders.next_nonce(session, body.maker) if body.nonce is None else body.nonce,
+            expiry=body.deadline if body.expiry is None else body.expiry,
+        )
+    return typed(order, context.chain.domain)
+
+
+@router.post("", status_code=201, responses={200: {"model": OrderOut, "description": "it was placed before"}})
+def place_order(context: Ctx, principal: Writer, response: Response, body: OrderNew) -> OrderOut:
+    """Takes in a signed order after every rule and the signature were checked. A repeat changes nothing."""
+    order = BundleOrder(**_fields(body.order))
+    now = context.market_now()
+    with context.store.reading() as session:
+        accepted = orders.accept(
+            session, context.settings, context.chain.domain, context.rpc_or_none, principal, order,
+            bytes.fromhex(body.signature[2:]), now, body.template_id,
+        )  # fmt: skip
+        if isinstance(accepted, OrderRow):
+            response.status_code = 200
+            return _views(session, [accepted], now)[0]
+    return _stored(context, accepted)
+
+
+def _stored(context: Context, accepted: Accepted) -> OrderOut:
+    context.writer.store(accepted)
+    ORDERS.labels("bundle").inc()
+    assert isinstance(accepted.row, OrderRow)
+    return _view(accepted.row, orders.Outcome("open"))
+
+
+def _fields(body: SignedOrder) -> dict[str, Any]:
+    return body.model_dump() | {"maker": checksum_address(body.maker)}
+
+
+@router.get("")
+def list_orders(
+    context: Ctx,
+    principal: Reader,
+    page: PageDep,
+    state: Annotated[
+        OrderState | None, Query(description="filters the page; a page may then be short")
+    ] = None,
+) -> Page[OrderOut]:
+    """The organisation's orders, newest first."""
+    after = cursor_of(page.after, str)
+    mine = select(Wallet.address).where(Wallet.organisation_id == principal.organisation_id)
+    query = select(OrderRow).where(col(OrderRow.maker).in_(mine))
+    if after:
+        query = query.where(col(OrderRow.seen_id) < str(after[0]))
+    now = context.market_now()
+    with context.store.reading() as session:
+        rows = session.exec(query.order_by(col(OrderRow.seen_id).desc()).limit(page.limit + 1)).all()
+        items, following = split_page(rows, page.limit, lambda row: (row.seen_id,))
+        views = _views(session, list(items), now)
+    return Page[OrderOut](
+        items=[view for view in views if state in (None, view.state)], next_cursor=following
+    )
+
+
+@router.get("/{order_hash}", responses=responses(404))
+def read_order(context: Ctx, principal: Reader, order_hash: Hash) -> OrderOut:
+    """One order and what became of it."""
+    with context.store.reading() as session:
+        row = orders.get_own_order(session, principal, order_hash)
+        return _views(session, [row], context.market_now())[0]
+
+
+@router.get("/{order_hash}/typed-data", responses=responses(404))
+def read_order_typed_data(context: Ctx, principal: Reader, order_hash: Hash) -> TypedData:
+    """What was signed."""
+    with context.store.reading() as session:
+        row = orders.get_own_order(session, principal, order_hash)
+    return typed(orders.as_message(row), context.chain.domain)
+
+
+@router.post("/{order_hash}/cancel", responses=responses(404))
+def cancel_order(context: Ctx, principal: Writer, order_hash: Hash) -> Withdrawn:
+    """Takes an open order out of the book, and returns the transaction that cancels its nonce on chain
+    for good.
+    """
+    with context.store.writing() as session:
+        row = orders.withdraw(session, principal, order_hash, context.market_now())
+    answer = None
+    if context.link is not None:
+        cancel = Market(context.link.book).call("cancel", row.nonce, label=f"nonce {row.nonce}, for ever")
+        answer = transaction(cancel, context.link.book.chain_id)
+    return Withdrawn(order_hash=order_hash, state="cancelled", transaction=answer)
