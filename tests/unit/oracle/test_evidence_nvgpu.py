@@ -293,8 +293,9 @@ class TestForged:
         refused = refusal(self.report(leaf), leaf.pem + rom.pem, FORGED_AT, root=root.certificate)
         assert refused.field == "firmware"
 
-    def test_a_report_without_its_firmware(self, forge: Any) -> None:
-        root, rom, leaf = self.chain(forge)
+    @pytest.mark.parametrize("named", [FIRMWARE, b""])
+    def test_a_report_without_its_firmware(self, forge: Any, named: bytes) -> None:
+        root, rom, leaf = self.chain(forge, named)
         evidence = self.report(leaf, opaque=b"")
         assert refusal(evidence, leaf.pem + rom.pem, FORGED_AT, root=root.certificate).field == "firmware"
 
