@@ -122,6 +122,8 @@ class Chain:
     ) -> list[tuple[Any, ...] | None]:
         """Results of a view for many argument lists at `block` (default the head); None where refused."""
         interface, address = self.book.interfaces[contract], self.book.addresses[contract]
+        if not interface.has(function):
+            return [None] * len(arguments)
         at = hex(self.head.number if block is None else block)
         params = [[{"to": address, "data": interface.encode(function, *values)}, at] for values in arguments]
         results = []

@@ -285,11 +285,15 @@ class Views:
     refund_delay: int | None = None
     dispute_window: int | None = None
     policy_hash: bytes | None = None
+    registry_owner: str | None = None
+    dispute_bond_micro: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Facts:
-    """Everything read from chain and archive. `step` moves the progress bar of long checks."""
+    """Everything read from chain and archive; compared by identity, so that derived tables can be cached.
+
+    `step` moves the progress bar of long checks."""
 
     chain_id: int
     addresses: Mapping[str, str]

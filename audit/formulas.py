@@ -20,10 +20,13 @@ def ceil_div(numerator: int, denominator: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """F15 of one run and slot, in micro-units; `compute_due` is the compute leg at full delivery."""
+    """F15 of one run and slot, in micro-units.
+
+    `compute_due` is the compute leg at full delivery, `earned` its delivered part before the cap."""
 
     bundle: int
     compute_due: int
+    earned: int
     power_due: int
     pay_compute: int
     pay_power: int
@@ -49,9 +52,10 @@ def pay_run_slot(
     compute_due = bundle - power_due
     matched = matched_wh if mode == GREEN else energy * delivered_milli // (1000 * lanes)
     pay_power = power_due * matched // energy if energy else 0
-    pay_compute = min(compute_due * delivered_milli // (1000 * lanes), bundle - pay_power)
+    earned = compute_due * delivered_milli // (1000 * lanes)
+    pay_compute = min(earned, bundle - pay_power)
     refund = bundle - pay_compute - pay_power
-    return Payment(bundle, compute_due, power_due, pay_compute, pay_power, refund, matched)
+    return Payment(bundle, compute_due, earned, power_due, pay_compute, pay_power, refund, matched)
 
 
 def penalty(shortfall_value_micro: int, delivered: int, committed: int) -> int:
@@ -65,7 +69,7 @@ def penalty(shortfall_value_micro: int, delivered: int, committed: int) -> int:
 
 def site_penalty(payment: Payment, lanes: int, delivered_milli: int) -> int:
     """F5 on the compute leg: the part of the compute payment that was not delivered, by tier."""
-    return penalty(payment.compute_due - payment.pay_compute, delivered_milli, 1000 * lanes)
+    return penalty(payment.compute_due - payment.earned, delivered_milli, 1000 * lanes)
 
 
 def plant_penalty(sold_wh: int, delivered_wh: int, energy_price: int) -> int:
@@ -95,10 +99,14 @@ def green_factor(energy_and_factor: list[tuple[int, int]]) -> int:
 
 
 def largest_remainder(amount: int, weights: list[int]) -> list[int]:
-    """Splits `amount` (any sign) by weight, exactly; ties to the larger remainder, then the lower index."""
+    """Splits `amount` by weight, exactly; what is left goes to the largest remainders, then lower indices.
+
+    A negative amount is split as its opposite is."""
     total = sum(weights)
     if total == 0:
         return [0] * len(weights)
+    if amount < 0:
+        return [-part for part in largest_remainder(-amount, weights)]
     shares = [divmod(amount * weight, total) for weight in weights]
     parts = [whole for whole, _ in shares]
     left = amount - sum(parts)
@@ -108,6 +116,6 @@ def largest_remainder(amount: int, weights: list[int]) -> list[int]:
     return parts
 
 
-def delivered_milli_lanes(lanes: int, resource_ms: int, slot_seconds: int) -> int:
-    """F15 delivered = min(committed, attested): resource-milliseconds over the slot, in milli-lanes."""
-    return min(1000 * lanes, resource_ms // slot_seconds)
+def obligation(sold_wh: int, energy_price: int) -> int:
+    """What a seller locks for a slot at a negative price: |price| and two roundings a Wh, rounded up."""
+    return ceil_div(sold_wh * (2_000 - energy_price), 1000) if energy_price < 0 else 0

@@ -13,6 +13,7 @@ from audit.checks import (
     fairness,
     orders,
     pools,
+    postings,
     publication,
     readings,
     reports,
@@ -34,6 +35,7 @@ TOPICS = (
     readings,
     settlement,
     pools,
+    postings,
     treasury,
     certificates,
 )

@@ -42,6 +42,8 @@ def read_views(chain: Chain, log: Log) -> Views:
         refund_delay=chain.view("Settlement", "refundDelay"),
         dispute_window=chain.view("DeliveryOracle", "disputeWindow"),
         policy_hash=chain.view("Registry", "policyHash"),
+        registry_owner=chain.view("Registry", "owner"),
+        dispute_bond_micro=chain.view("DeliveryOracle", "disputeBondMicro"),
     )
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from audit.abi import Event
 from audit.checks.settlement import Settled, settled_slots
 from audit.facts import Batch, Facts, ReportFact, Signed, asset_at, parse_sold
-from audit.formulas import GREEN, largest_remainder, plant_penalty
+from audit.formulas import GREEN, largest_remainder
 from audit.verdict import Result, Tally, check
 from oracle.wire.merkle import leaf_hash, verify
 from oracle.wire.reading import Kind
@@ -74,8 +75,7 @@ def green_offers(batch: Batch, zone: int) -> list[Signed]:
     ]
 
 
-def positions(facts: Facts) -> Iterator[Position]:
-    """Every PlantMetered with the leaf shown for it."""
+def _positions(facts: Facts) -> Iterator[Position]:
     plants: dict[tuple[str, int, int], Event] = {}
     for event in facts.log("Settlement", "PlantMetered"):
         plants[event.tx, event.args["slot"], event.args["powerOfferIndex"]] = event
@@ -92,6 +92,12 @@ def positions(facts: Facts) -> Iterator[Position]:
             shown = sent[at] if at < len(sent) else None
             leaf = shown["reading"] if shown is not None and not shown["missing"] else None
             yield Position(batch, offer, plant, leaf, shown["proof"] if shown else (), shown is not None)
+
+
+@lru_cache(maxsize=1)
+def positions(facts: Facts) -> tuple[Position, ...]:
+    """Every PlantMetered with the leaf shown for it."""
+    return tuple(_positions(facts))
 
 
 def report_by_start(facts: Facts) -> dict[int, ReportFact]:
@@ -216,20 +222,6 @@ def _reported(facts: Facts) -> dict[tuple[int, int], str]:
     }
 
 
-@check("pools.penalty", "F5 tiers on the power leg, capped by what the plant has; PlantMetered penaltyMicro")
-def penalty(facts: Facts) -> Result:
-    tally = Tally()
-    for position in positions(facts):
-        if position.batch.prices is None:
-            continue
-        args = position.event.args
-        price = int(position.batch.prices.energy[position.offer.terms["zoneId"], GREEN, position.slot])
-        due = plant_penalty(args["soldWh"], args["deliveredWh"], price)
-        where = f"{position.name()} penaltyMicro"
-        tally.true(args["penaltyMicro"] <= due, where, f"at most {due}", args["penaltyMicro"])
-    return tally.result()
-
-
 def by_pool(facts: Facts) -> dict[Pool, list[Settled]]:
     """Settled green runs by (batch, slot, zone)."""
     found: dict[Pool, list[Settled]] = defaultdict(list)
@@ -341,4 +333,4 @@ def complete(facts: Facts) -> Result:
     return tally.result()
 
 
-CHECKS = (leaf, twin, metered, penalty, matched, paid, once, complete)
+CHECKS = (leaf, twin, metered, matched, paid, once, complete)

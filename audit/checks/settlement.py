@@ -6,10 +6,11 @@ import struct
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from audit.abi import Event
 from audit.facts import Batch, Chunk, Facts, Run
-from audit.formulas import GREEN, Payment, pay_run_slot, site_penalty
+from audit.formulas import GREEN, Payment, pay_run_slot
 from audit.verdict import Result, Tally, check
 
 Key = tuple[int, int, int]
@@ -78,8 +79,13 @@ def pay(batch: Batch, run: Run, slot: int, delivered_milli: int, matched_wh: int
     )
 
 
-def settled_slots(facts: Facts) -> Iterator[tuple[Event, list[Settled] | None]]:
+@lru_cache(maxsize=1)
+def settled_slots(facts: Facts) -> tuple[tuple[Event, tuple[Settled, ...] | None], ...]:
     """Every SlotSettled of an audited batch with F15 of its runs; None where outcomes do not fit the runs."""
+    return tuple(_settled_slots(facts))
+
+
+def _settled_slots(facts: Facts) -> Iterator[tuple[Event, tuple[Settled, ...] | None]]:
     known = chunks(facts)
     runs_of = {key: active(*pair) for key, pair in known.items()}
     for event in facts.log("Settlement", "SlotSettled"):
@@ -93,15 +99,11 @@ def settled_slots(facts: Facts) -> Iterator[tuple[Event, list[Settled] | None]]:
             yield event, None
             continue
         rows = struct.iter_unpack(">II", args["outcomes"])
-        yield (
-            event,
-            [
-                Settled(
-                    batch, chunk, run, slot, delivered, matched, pay(batch, run, slot, delivered, matched)
-                )
-                for run, (delivered, matched) in zip(runs, rows, strict=True)
-            ],
+        settled = (
+            Settled(batch, chunk, run, slot, delivered, matched, pay(batch, run, slot, delivered, matched))
+            for run, (delivered, matched) in zip(runs, rows, strict=True)
         )
+        yield event, tuple(settled)
 
 
 @check("settlement.outcomes", "SlotSettled.outcomes = outcomes of the archived report of exactly that slot")
@@ -165,22 +167,6 @@ def payment(facts: Facts) -> Result:
     return tally.result()
 
 
-@check(
-    "settlement.penalty", "F5 tiers on the compute leg, capped by what the site has; SlotSettled penaltyMicro"
-)
-def penalty(facts: Facts) -> Result:
-    tally = Tally()
-    for event, rows in settled_slots(facts):
-        if rows is None:
-            continue
-        tally.checked += len(rows)
-        due = sum(site_penalty(row.payment, row.run.lanes, row.delivered_milli) for row in rows)
-        taken = event.args["penaltyMicro"]
-        if taken > due:
-            tally.fail(f"{slot_name(event)} penaltyMicro", f"at most {due}", taken)
-    return tally.result()
-
-
 @check("settlement.refund", "F15: a slot without a report is refunded in full; event SlotRefunded")
 def refund(facts: Facts) -> Result:
     tally = Tally()
@@ -236,4 +222,4 @@ def once(facts: Facts) -> Result:
     return tally.result()
 
 
-CHECKS = (outcomes, bounds, payment, penalty, refund, once)
+CHECKS = (outcomes, bounds, payment, refund, once)

@@ -551,7 +551,7 @@ class World:
         plant = {**pool, "powerOfferIndex": 0, "moneyMicro": money, "matchedWh": matched, "mintedWh": minted}
         self.send(
             None,
-            *self.post(escrow=(0, -money), plant=(money, 0)),
+            *self.post(escrow=(-money, 0), plant=(money, 0)),
             ("Certificates", "Retired", {**retired, "beneficiary": ZERO, "purposeHash": bytes(32)}),
             *([self._certificate(minted)] if minted else []),
             ("Settlement", "PlantPaid", plant),
@@ -568,7 +568,7 @@ class World:
         """All delivered: order A pays 200 + 4000, order B pays 100 + 20000, by hand."""
         self._meter(0, 700, 400, 0, self._certificate(300))
         posts = {"buyer-a": (0, -4_200), "buyer-b": (0, -20_100), "site": (300, 0)}
-        posts |= {"grid": (20_000, 0), "escrow": (0, 4_000)}
+        posts |= {"grid": (20_000, 0), "escrow": (4_000, 0)}
         self._settle(0, (300, 24_000, 0, 0), self.post(**posts), *self._credit(182, 800))
         self._pay(0, 4_000, 400, 0)
 
@@ -576,7 +576,7 @@ class World:
         """Order A gets 80 % of compute and 150 of 400 Wh; the site owes 40, the plant 1.5 x 2500, by hand."""
         self._meter(1, 150, 150, 3_750, *self.post(plant=(-3_750, 0), grid=(3_750, 0)))
         refund = 4_200 - 160 - 1_500
-        posts = {"buyer-a": (refund + 40, -4_200), "site": (160 - 40, 0), "escrow": (0, 1_500)}
+        posts = {"buyer-a": (refund + 40, -4_200), "site": (160 - 40, 0), "escrow": (1_500, 0)}
         self._settle(1, (160, 1_500, refund, 40), self.post(**posts), *self._credit(69, 350))
         self._pay(1, 1_500, 150, 0)
 
@@ -604,6 +604,8 @@ class World:
             refund_delay=86_400,
             dispute_window=900,
             policy_hash=POLICY,
+            registry_owner=account("operator"),
+            dispute_bond_micro=100,
         )
 
     def facts(self) -> Facts:
