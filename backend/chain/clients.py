@@ -203,6 +203,14 @@ class Oracle(Client):
         """Locks the sender's committee bond."""
         return self.call("postBond")
 
+    def attest_device(self, attestation: tuple[object, ...], signatures: bytes) -> Call:
+        """Records a device that a quorum attested."""
+        return self.call("attestDevice", attestation, signatures, label=f"meter {attestation[0]}")
+
+    def publish(self, publication: tuple[object, ...], signatures: bytes) -> Call:
+        """Posts the hash of the carbon table of a batch."""
+        return self.call("publish", publication, signatures)
+
     def config_digest(self) -> bytes:
         """What every signature of the committee is bound to."""
         return self.read("configDigest")

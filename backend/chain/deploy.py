@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -41,17 +41,40 @@ class DeploySettings:
     feed_id: bytes = field(default=FEED)
 
 
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A built contract: its ABI, its creation code in hex, and where library addresses go in it.
+
+    `links` maps a library to the byte offsets at which its 20-byte address stands.
+    """
+
+    name: str
+    abi: Abi
+    code: str
+    links: dict[str, tuple[int, ...]]
+
+    def linked(self, libraries: Mapping[str, str]) -> bytes:
+        """The creation code with the libraries' addresses in it."""
+        code = self.code
+        for library, offsets in self.links.items():
+            address = address_bytes(libraries[library]).hex()
+            for offset in offsets:
+                code = code[: 2 * offset] + address + code[2 * offset + 40 :]
+        return bytes.fromhex(code)
+
+
 @cache
-def artifact(name: str) -> tuple[Abi, bytes]:
-    """(ABI, creation code) of a contract; raises ChainError where it is not built."""
+def artifact(name: str) -> Artifact:
+    """The artifact of a contract; raises ChainError where it is not built."""
     path = ARTIFACTS / f"{name}.json"
     if not path.exists():
         raise ChainError(f"the contract {name} is not built: run `make build`")
     document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    code = bytes.fromhex(document["bytecode"].removeprefix("0x"))
+    code = document["bytecode"].removeprefix("0x")
     if not code:
         raise ChainError(f"the artifact of {name} has no code: run `make build`")
-    return Abi(document["abi"]), code
+    links = {library: tuple(offsets) for library, offsets in sorted(document["links"].items())}
+    return Artifact(name, Abi(document["abi"]), code, links)
 
 
 def check_settings(settings: DeploySettings, chain_id: int) -> None:
@@ -80,15 +103,23 @@ def deployment(owner: str, first_nonce: int, settings: DeploySettings) -> tuple[
     """The transactions of `owner` from `first_nonce` on, and the addresses they give to the contracts."""
     calls: list[Call] = []
     book: dict[str, str] = {}
+    libraries: dict[str, str] = {}
+
+    def place(built: Artifact, *arguments: object) -> str:
+        for library in built.links:
+            if library not in libraries:
+                libraries[library] = place(artifact(library))
+        address = create_address(owner, first_nonce + len(calls))
+        code = built.linked(libraries) + built.abi.encode_constructor(arguments)
+        calls.append(Call(None, code, LARGE_GAS, f"create {built.name}"))
+        return address
 
     def create(name: str, *arguments: object) -> str:
-        abi, code = artifact(name)
-        book[name] = create_address(owner, first_nonce + len(calls))
-        calls.append(Call(None, code + abi.encode_constructor(arguments), LARGE_GAS, f"create {name}"))
+        book[name] = place(artifact(name), *arguments)
         return book[name]
 
     def wire(name: str, *arguments: object) -> None:
-        data = artifact(name)[0].encode_call("wire", arguments)
+        data = artifact(name).abi.encode_call("wire", arguments)
         calls.append(Call(book[name], data, 300_000, f"{name}.wire"))
 
     members = sorted(settings.members, key=address_bytes)
@@ -117,5 +148,5 @@ def deploy(sender: Sender, chain_id: int, settings: DeploySettings) -> tuple[Add
     check_settings(settings, chain_id)
     calls, addresses = deployment(sender.address, sender.position, settings)
     receipts = sender.send(calls)
-    contracts = {name: Deployed(name, address, artifact(name)[0]) for name, address in addresses.items()}
+    contracts = {name: Deployed(name, address, artifact(name).abi) for name, address in addresses.items()}
     return AddressBook(chain_id, receipts[0].block_number, contracts), receipts

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -29,6 +30,11 @@ class ChildFailed(Exception):
         )
 
 
+def bitwatt_command(*arguments: str) -> list[str]:
+    """The command line that runs `bitwatt` with these arguments in this interpreter."""
+    return [sys.executable, "-c", "from bitwatt.cli import app; app()", *arguments]
+
+
 def process_started(pid: int) -> str | None:
     """When process `pid` began, as an opaque text that no other process shares; None when it is not alive."""
     try:
@@ -38,6 +44,25 @@ def process_started(pid: int) -> str | None:
         return None
     fields = stat.rpartition(")")[2].split()
     return None if fields[0] in ("Z", "X") else f"{boot}/{fields[19]}"
+
+
+def processes_of(command: Sequence[str]) -> list[int]:
+    """Processes that run exactly this command line."""
+    wanted = b"\0".join(part.encode() for part in command) + b"\0"
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and (entry / "cmdline").read_bytes() == wanted:
+                found.append(int(entry.name))
+        except OSError:
+            continue  # it ended meanwhile, or is not ours to see
+    return found
+
+
+def kill_strays(command: Sequence[str]) -> None:
+    """Ends processes with exactly this command line, left by a run that was killed before it noted them."""
+    for pid in processes_of(command):
+        _signal(pid, signal.SIGKILL)
 
 
 class Children:
@@ -68,6 +93,7 @@ class Children:
         environment: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         """Starts a child in a session of its own and records it with `info`."""
+        kill_strays(command)
         with self.log(name).open("ab") as stream:
             process = subprocess.Popen(
                 list(command),

@@ -44,6 +44,7 @@ class RunState:
         self._data.setdefault("seconds", {})
         self._data.setdefault("children", {})
         self._data.setdefault("chain", {})
+        self._data.setdefault("ports", {})
         self.save()
 
     def save(self) -> None:
@@ -79,6 +80,11 @@ class RunState:
         """Notes that the day was run to its end."""
         self._data["finished"] = True
         self.save()
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """TCP ports chosen for children, noted before they start."""
+        return self._data["ports"]
 
     def forget_chain(self) -> None:
         """Forgets the chain and everything that lived on it."""

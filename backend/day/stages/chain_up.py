@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from backend.chain.addressbook import save_book
-from backend.chain.anvil import anvil_command, await_anvil, free_port, give_gas_money
+from backend.chain.anvil import DevClock, anvil_command, await_anvil, free_port, give_gas_money
 from backend.chain.clients import Registry
 from backend.chain.deploy import DeploySettings, deploy
 from backend.chain.errors import ChainError, RpcUnavailable
 from backend.chain.plan import Call
 from backend.chain.rpc import Rpc
-from backend.day.children import ChildFailed, Children
+from backend.day.children import ChildFailed, Children, kill_strays
 from backend.day.run_state import RunState
 from backend.day.stages.context import OPERATOR, SOLVER, Context
 from backend.day.types import DayInput
@@ -24,7 +24,7 @@ ANVIL = "anvil"
 LEAD_SECONDS = 86_400
 """The embedded chain begins this long before the first slot (day-ahead gate closure)."""
 GATE_SECONDS = 6 * 3600
-"""A given chain must have at least this long before the first slot, else the day is moved by whole weeks."""
+"""A given chain must have this long before the first slot, else the day is moved by whole weeks."""
 WEEK_SECONDS = 7 * 86_400
 CHAIN_FOLDERS = ("nodes", "agents", "archive", "addresses.json", "report.json", "report.html")
 
@@ -40,13 +40,15 @@ def connect(state: RunState, children: Children, day: DayInput, url: str | None)
     children.stop()
     _forget(state)
     if url is None:
-        rpc = _embedded(children, day)
+        rpc = _embedded(state, children, day)
         start = day.start
     else:
         rpc = Rpc(url)
-        start = _future_start(day.start, rpc.timestamp())
+        clock = DevClock(rpc)
+        start = _future_start(day.start, clock.now())
+        clock.advance_to(start - LEAD_SECONDS)
     head: dict[str, Any] = rpc.call("eth_getBlockByNumber", "latest", False)
-    anchor = {"number": head["number"], "hash": head["hash"]}
+    anchor = {"number": head["number"], "hash": head["hash"], "time": int(head["timestamp"], 16)}
     state.chain.update({"url": rpc.url, "start": start, "anchor": anchor, "nonces": {}, "ready": False})
     state.save()
     return rpc
@@ -77,10 +79,14 @@ def _forget(state: RunState) -> None:
             path.unlink(missing_ok=True)
 
 
-def _embedded(children: Children, day: DayInput) -> Rpc:
-    port = free_port()
+def _embedded(state: RunState, children: Children, day: DayInput) -> Rpc:
+    genesis = day.start - LEAD_SECONDS
+    if ANVIL in state.ports:
+        kill_strays(anvil_command(state.ports[ANVIL], genesis))
+    port = state.ports[ANVIL] = free_port()
+    state.save()
     url = f"http://127.0.0.1:{port}"
-    children.start(ANVIL, anvil_command(port, day.start - LEAD_SECONDS), {"url": url})
+    children.start(ANVIL, anvil_command(port, genesis), {"url": url})
     try:
         await_anvil(url, lambda: children.find(ANVIL) is not None)
     except ChainError as error:

@@ -15,6 +15,8 @@ from backend.market.domain import GREEN, Book, Ints
 
 FULL_PPM = 1_000_000
 _CANDIDATES = 3
+LATE_SLOTS = 6
+"""How late the late meter reports: more than the committee waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ def plan_faults(
         faults.append(Fault("forecast_miss", rows[missing], slots, ppm))
         late = next((row for row in plants if row != missing), None)
         if late is not None:
-            faults.append(Fault("late_meter", rows[late], _top_window(sold[late], 2), delay_slots=4))
+            faults.append(Fault("late_meter", rows[late], _top_window(sold[late], 2), delay_slots=LATE_SLOTS))
     faults.append(Fault("lying_node", lying_node, ()))
     return faults
 

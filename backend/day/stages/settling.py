@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from backend.chain.abi import Event
 from backend.chain.addressbook import Deployed
 from backend.chain.clients import Oracle, Settlement
 from backend.chain.rpc import Rpc
@@ -49,10 +50,10 @@ def settle_day(
         context.send("pay", SETTLER, releases, step)
 
 
-def settlement_figures(rpc: Rpc, contract: Deployed, first_block: int) -> dict[str, int]:
+def settlement_figures(events: Sequence[Event]) -> dict[str, int]:
     """Sums over the settlement's events: money micro-units, energy Wh, credits g."""
     sums: Counter[str] = Counter()
-    for event in settlement_events(rpc, contract, first_block):
+    for event in events:
         given: dict[str, Any] = event.arguments
         if event.name == "SlotSettled":
             sums["paid_compute_micro"] += given["computeMicro"]
@@ -75,7 +76,7 @@ def settlement_figures(rpc: Rpc, contract: Deployed, first_block: int) -> dict[s
     return dict(sums)
 
 
-def settlement_events(rpc: Rpc, contract: Deployed, first_block: int) -> list[Any]:
+def settlement_events(rpc: Rpc, contract: Deployed, first_block: int) -> list[Event]:
     """All decoded events of a contract since `first_block`, in order."""
     events = []
     last = rpc.block_number()

@@ -1,0 +1,134 @@
+"""Delivers the day: replay files for the agents, the chain's clock slot by slot, reports until all are in."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from backend.chain.clients import Oracle
+from backend.chain.rpc import Rpc
+from backend.day.progress import Advance
+from backend.day.stages import agents
+from backend.day.stages.chunks import Chunk
+from backend.day.stages.committee import grace_seconds, health, node_urls
+from backend.day.stages.context import Context
+from backend.day.stages.faults import Fault
+from backend.day.stages.physics import devices_of, samples
+from backend.day.stages.posting import BATCH_ID
+from backend.day.types import DayInput
+from backend.market.domain import Book, Ints
+from oracle.archive import Archive
+from oracle.wire.bundle import Bundle, decode_bundle
+from oracle.wire.typed import feed_id
+
+FEED = feed_id("main")
+_POLL_SECONDS = 0.03
+_PATIENCE_SECONDS = 180.0
+
+
+class DeliveryStalled(Exception):
+    """The committee has not reported an epoch for a long time."""
+
+    def __init__(self, epoch: int, nodes: Sequence[object]) -> None:
+        super().__init__(
+            f"no report of slot {epoch} for {_PATIENCE_SECONDS:.0f} s; the nodes say {list(nodes)}"
+        )
+
+
+def slots_of(day: DayInput, chunks: Sequence[Chunk], faults: Sequence[Fault]) -> int:
+    """How many slots must be reported: up to the last one that was sold, and until late readings are in."""
+    last = max((chunk.active_slots[-1] for chunk in chunks), default=-1) + 1
+    late = max(
+        (slot + fault.delay_slots for fault in faults for slot in fault.slots if fault.delay_slots), default=0
+    )
+    return min(day.slots, max(last, late + 1 if late else 0))
+
+
+def deliver(
+    context: Context,
+    book: Book,
+    sold: Ints,
+    chunks: Sequence[Chunk],
+    faults: Sequence[Fault],
+    slots: int,
+    progress: Advance,
+) -> None:
+    """Starts the agents on their replay and moves the clock until `slots` epochs are reported."""
+    if not slots:
+        return
+    values = samples(context.day, book, sold, BATCH_ID, chunks, faults, context.seed)
+    agents.start(context, devices_of(context.day), (value for value in values if value.slot < slots))
+    late: dict[int, int] = {}
+    for fault in faults:
+        for slot in fault.slots if fault.delay_slots else ():
+            late[slot] = late.get(slot, 0) + 1
+    _run_clock(context, slots, late, progress)
+
+
+def _run_clock(context: Context, slots: int, late: dict[int, int], progress: Advance) -> None:
+    """Advances chain time as far as the committee can follow.
+
+    An epoch is never pushed past its grace while a reading that is on its way is missing, so that the same
+    readings stand in the same reports on every run.
+    """
+    oracle = Oracle(context.book, context.rpc)
+    grace = grace_seconds(context)
+    done = oracle.next_epoch(FEED)
+    progress(min(done, slots))
+    moved = time.monotonic()
+    while done < slots:
+        limit = context.slot_start(done + 1) + grace
+        if late.get(done) and _only_late_missing(context, done, late[done]):
+            context.clock.advance_to(limit)
+        else:
+            ahead = min((limit - 1 - context.start) // context.day.slot_seconds, slots)
+            context.clock.advance_to(context.slot_start(max(ahead, done + 1)))
+        time.sleep(_POLL_SECONDS)
+        reported = oracle.next_epoch(FEED)
+        if reported > done:
+            progress(min(reported, slots) - done)
+            done, moved = reported, time.monotonic()
+        context.children.check()
+        if time.monotonic() - moved > _PATIENCE_SECONDS:
+            raise DeliveryStalled(done, [health(url) for url in node_urls(context)])
+
+
+def _only_late_missing(context: Context, epoch: int, late: int) -> bool:
+    """Whether every node waits in this epoch for nothing but the readings that come late."""
+    states = [health(url) for url in node_urls(context)]
+    return all(
+        state is not None and (state["next_epoch"] > epoch or 0 < state["missing"] <= late)
+        for state in states
+    )
+
+
+def report_logs(context: Context) -> list[dict[str, object]]:
+    """The logs of all reports of the run, in order."""
+    oracle = context.book["DeliveryOracle"]
+    topics = ["0x" + oracle.abi.topic("ReportSubmitted").hex(), "0x" + FEED.hex()]
+    return context.rpc.logs([oracle.address], topics, context.book.deploy_block)
+
+
+def bundles(context: Context, archive: Archive) -> dict[int, Bundle]:
+    """Slot -> the archived bundle of its report."""
+    found = {}
+    abi = context.book["DeliveryOracle"].abi
+    for log in report_logs(context):
+        event = abi.decode_log(log)
+        if event is None:
+            continue
+        report = event.arguments["report"]
+        start, archive_hash = report[2], report[10]
+        slot = (start - context.start) // context.day.slot_seconds
+        found[slot] = decode_bundle(archive.get("readings", archive_hash))
+    return found
+
+
+def report_gas(rpc: Rpc, logs: Sequence[dict[str, object]]) -> int:
+    """Gas of the transactions behind the reports."""
+    hashes = sorted({str(log["transactionHash"]) for log in logs})
+    total = 0
+    for at in range(0, len(hashes), 100):
+        answers = rpc.batch([("eth_getTransactionReceipt", [name]) for name in hashes[at : at + 100]])
+        total += sum(int(answer["gasUsed"], 16) for answer in answers)
+    return total
