@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -111,16 +111,6 @@ class Children:
         self._state.children[name] = {"pid": pid, "started": process_started(pid), **info}
         self._state.save()
         return self._state.children[name]
-
-    def ensure(
-        self, name: str, command: Callable[[], tuple[Sequence[str], Mapping[str, Any]]]
-    ) -> dict[str, Any]:
-        """The child's record; starts it with `command()` unless it is alive."""
-        found = self.find(name)
-        if found:
-            return found
-        arguments, info = command()
-        return self.start(name, arguments, info)
 
     def check(self) -> None:
         """Raises ChildFailed when a recorded child has ended."""

@@ -26,7 +26,8 @@ def start(context: Context, devices: Sequence[Device], values: Iterable[Sample])
     fleet = write_fleet(context, folder, devices, values)
     for role in ROLES:
         command = bitwatt_command(role, "--fleet", str(fleet))
-        context.children.ensure(role, lambda command=command: (command, {}))
+        if not context.children.find(role):
+            context.children.start(role, command, {}, {"OPENBLAS_NUM_THREADS": "1"})
 
 
 def write_fleet(context: Context, folder: Path, devices: Sequence[Device], values: Iterable[Sample]) -> Path:

@@ -198,7 +198,9 @@ def publish(context: Context, book: Book) -> None:
     document = CarbonDocument(context.start, context.day.slot_seconds, rows, sources)
     oracle = Oracle(context.book, context.rpc)
     made = Publication(context.start, document.content_hash(), oracle.config_digest())
-    joined = _kept(
-        context, "publication", lambda: [_client(context).publication(document.encode()).signatures]
-    )
+
+    def collect() -> list[bytes]:
+        return [_client(context).publication(document.encode()).signatures]
+
+    joined = _kept(context, "publication", collect)
     context.send("publish", OPERATOR, [oracle.publish(made.abi_tuple(), joined[0])])

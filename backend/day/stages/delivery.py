@@ -30,18 +30,16 @@ class DeliveryStalled(Exception):
     """The committee has not reported an epoch for a long time."""
 
     def __init__(self, epoch: int, nodes: Sequence[object]) -> None:
-        super().__init__(
-            f"no report of slot {epoch} for {_PATIENCE_SECONDS:.0f} s; the nodes say {list(nodes)}"
-        )
+        waited = f"no report of slot {epoch} for {_PATIENCE_SECONDS:.0f} s"
+        super().__init__(f"{waited}; the nodes say {list(nodes)}")
 
 
 def slots_of(day: DayInput, chunks: Sequence[Chunk], faults: Sequence[Fault]) -> int:
     """How many slots must be reported: up to the last one that was sold, and until late readings are in."""
     last = max((chunk.active_slots[-1] for chunk in chunks), default=-1) + 1
-    late = max(
-        (slot + fault.delay_slots for fault in faults for slot in fault.slots if fault.delay_slots), default=0
-    )
-    return min(day.slots, max(last, late + 1 if late else 0))
+    delayed = [fault for fault in faults if fault.delay_slots]
+    late = max((slot + fault.delay_slots + 2 for fault in delayed for slot in fault.slots), default=0)
+    return min(day.slots, max(last, late))
 
 
 def deliver(
