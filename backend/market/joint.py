@@ -12,7 +12,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from backend.market.certificate import best_of_orders, certify, offer_margins
 from backend.market.domain import Book, Fills, Ints, Solution

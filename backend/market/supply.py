@@ -42,6 +42,7 @@ class Supply(NamedTuple):
     over_site: Floats  # [i][t] price that crowding has put on a full site while rounding, micro per VCU-slot
     over_pool: Floats  # [z][m][t] the same for a pool, micro per Wh
     stamp: npt.NDArray[np.int64]  # [z][t] counts changes, so that cached cells know their age
+    share: Floats  # [1] share of the book's demand that is in play: supply is scaled down to it
     cell_stamp: npt.NDArray[np.int64]  # [k][z][t]
     cell_lanes: npt.NDArray[np.int64]  # [k][z][t]
     cell_price: Floats  # [k][z][m][t]
@@ -79,6 +80,7 @@ def supply_of(book: Book, tab: Tables) -> Supply:
         over_site=np.zeros((offers, slots)),
         over_pool=np.zeros((zones, 2, slots)),
         stamp=np.zeros((zones, slots), dtype=np.int64),
+        share=np.ones(1),
         cell_stamp=np.full((kinds, zones, slots), -1, dtype=np.int64),
         cell_lanes=np.zeros((kinds, zones, slots), dtype=np.int64),
         cell_price=np.zeros((kinds, zones, 2, slots)),
@@ -107,45 +109,46 @@ def _pools(book: Book, tab: Tables) -> tuple[npt.NDArray[np.int64], Floats, Floa
     return steps, step_ask, np.cumsum(step_wh, axis=3)
 
 
-@njit(cache=True, inline="always")  # type: ignore[misc]
+@njit(cache=True)  # type: ignore[misc]
 def pool_price(s, z, m, t, wh):  # type: ignore[no-untyped-def]
     """Smoothed price (micro per kWh) of the pool when `wh` Wh are taken from it."""
-    centre, slope = s.centre[z, m, t], s.slope_pool[z, m]
+    centre, slope, share = s.centre[z, m, t], s.slope_pool[z, m], s.share[0]
     below = 0.0
     for n in range(s.steps[z, m, t]):
         ask = s.step_ask[z, m, t, n]
-        lag = (ask - centre) / slope
-        if wh < below + lag:
+        beyond = wh - below - (ask - centre) / slope
+        if beyond < 0.0:
             return centre + slope * (wh - below)
-        below = s.step_top[z, m, t, n]
-        if wh <= below + lag:
+        top = s.step_top[z, m, t, n] * share
+        if beyond <= top - below:
             return ask
+        below = top
     return centre + slope * (wh - below)
 
 
-@njit(cache=True, inline="always")  # type: ignore[misc]
+@njit(cache=True)  # type: ignore[misc]
 def site_price(s, i, t, lanes):  # type: ignore[no-untyped-def]
     """Smoothed price (micro per VCU-slot, without energy) of site i when `lanes` lanes run on it."""
-    return s.ask[i] + max(0.0, s.rent[i, t] + s.slope_site[i] * (lanes - s.capacity[i, t]))
+    return s.ask[i] + max(0.0, s.rent[i, t] + s.slope_site[i] * (lanes - s.capacity[i, t] * s.share[0]))
 
 
 @njit(cache=True)  # type: ignore[misc]
 def soft_cell(s, k, z, m, t, lanes):  # type: ignore[no-untyped-def]
     """Cheapest (price, offer) for `lanes` more lanes in a cell, all in, at smoothed supply."""
     best, chosen = 1e30, -1
+    first = s.members[k, z, 0]
+    if first < 0:
+        return best, chosen
+    half = 0.5 * lanes
+    energy = pool_price(s, z, m, t, s.load[z, m, t] + half * s.energy[first]) / 1000.0
     for n in range(s.members.shape[2]):
         i = s.members[k, z, n]
         if i < 0:
             break
-        if s.capacity[i, t] <= 0:
-            continue
-        half = 0.5 * lanes
-        price = site_price(s, i, t, s.used[i, 0, t] + s.used[i, 1, t] + half)
-        if price >= best:
-            continue
-        price += s.energy[i] * pool_price(s, z, m, t, s.load[z, m, t] + half * s.energy[i]) / 1000.0
-        if price < best:
-            best, chosen = price, i
+        if s.capacity[i, t] > 0:
+            price = site_price(s, i, t, s.used[i, 0, t] + s.used[i, 1, t] + half) + s.energy[i] * energy
+            if price < best:
+                best, chosen = price, i
     return best, chosen
 
 
@@ -156,7 +159,7 @@ def recentre(s):  # type: ignore[no-untyped-def]
     for i in range(s.capacity.shape[0]):
         for t in range(s.capacity.shape[1]):
             if s.capacity[i, t] > 0:
-                over = s.used[i, 0, t] + s.used[i, 1, t] - s.capacity[i, t]
+                over = s.used[i, 0, t] + s.used[i, 1, t] - s.capacity[i, t] * s.share[0]
                 s.rent[i, t] = max(0.0, s.rent[i, t] + s.slope_site[i] * over)
     for z in range(s.load.shape[0]):
         for m in range(2):

@@ -14,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from backend.market.jit import njit
-from backend.market.supply import soft_cell
+from backend.market.supply import pool_price, site_price, soft_cell
 
 SOFT, POSTED, TRUE_COST, CROWDED = 0, 1, 2, 3
+LAZY = 2e-4  # a part does not move for less than this share of its limit
 
 
 class Posted(NamedTuple):
@@ -124,15 +125,19 @@ def move(s, p, strand, parts, sign):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)  # type: ignore[misc]
-def _choose(s, posted, parts, p, strand, hard, cost, pay, place, work):  # type: ignore[no-untyped-def]
-    """Writes the cheapest strand of part p into its entries; returns (perceived cost, posted payment) of a lane."""
+def _choose(s, posted, parts, p, strand, hard, work, place, chosen):  # type: ignore[no-untyped-def]
+    """The cheapest strand of part p, written to chosen[0] (places) and chosen[1] (slots).
+
+    Returns the perceived cost and the posted payment of one lane; a cost above 1e29 means that none fits.
+    work[0..2] and place are scratch.
+    """
+    cost, pay, rest = work[0], work[1], work[2]
     k, start, room = parts.kind[p], parts.start[p], parts.deadline[p] - parts.start[p]
-    lanes, duration, first = parts.lanes[p, strand], parts.duration[p], parts.first[p, strand]
-    best, best_pay = 1e29, 0.0
+    lanes, duration = parts.lanes[p, strand], parts.duration[p]
+    best, best_pay = 1e30, 0.0
     for z in range(s.load.shape[0]):
         if (parts.bits[p] >> np.uint64(z)) & np.uint64(1) == np.uint64(0):
             continue
-        free = 0
         for n in range(room):
             t = start + n
             if s.cell_stamp[k, z, t] != s.stamp[z, t] or s.cell_lanes[k, z, t] != lanes:
@@ -144,12 +149,8 @@ def _choose(s, posted, parts, p, strand, hard, cost, pay, place, work):  # type:
                 if grey < c:
                     c, m = grey, 0
             cost[n], place[n], pay[n] = c, 2 * s.cell_offer[k, z, m, t] + m, posted.compute[k, z, m, t]
-            work[n] = cost[n]
-            if cost[n] < 1e29:
-                free += 1
-        if free < duration:
-            continue
-        edge = kth_smallest(work, room, duration)
+            rest[n] = c
+        edge = kth_smallest(rest, room, duration)
         total, below = 0.0, 0
         for n in range(room):
             if cost[n] < edge:
@@ -159,61 +160,125 @@ def _choose(s, posted, parts, p, strand, hard, cost, pay, place, work):  # type:
         if total >= best:
             continue
         best, best_pay = total, 0.0
-        ties, at = duration - below, first
+        ties, at = duration - below, 0
         for n in range(room):
             take = cost[n] < edge
             if not take and cost[n] == edge and ties > 0:
                 take = True
                 ties -= 1
             if take:
-                parts.place[at], parts.when[at] = place[n], start + n
+                chosen[0, at], chosen[1, at] = place[n], start + n
                 best_pay += pay[n]
                 at += 1
     return best, best_pay
 
 
 @njit(cache=True)  # type: ignore[misc]
+def _own_cost(s, parts, p, strand, own):  # type: ignore[no-untyped-def]
+    """What a placed strand costs where it is, its own weight not counted; own[t] gets each slot's share."""
+    first, lanes = parts.first[p, strand], parts.lanes[p, strand]
+    total = 0.0
+    for n in range(first, first + parts.duration[p]):
+        i, m, t = parts.place[n] // 2, parts.place[n] % 2, parts.when[n]
+        z = s.offer_zone[i]
+        energy = pool_price(s, z, m, t, s.load[z, m, t] - 0.5 * lanes * s.energy[i]) / 1000.0
+        c = site_price(s, i, t, s.used[i, 0, t] + s.used[i, 1, t] - 0.5 * lanes) + s.energy[i] * energy
+        c += parts.carbon_cost[p] * s.carbon[z, m, t]
+        own[t] = c
+        total += c
+    return total
+
+
+@njit(cache=True)  # type: ignore[misc]
+def _best_cost(s, posted, parts, p, strand, own, work):  # type: ignore[no-untyped-def]
+    """The least a lane of the strand could cost, what it holds valued at `own`."""
+    k, start, room = parts.kind[p], parts.start[p], parts.deadline[p] - parts.start[p]
+    lanes, duration = parts.lanes[p, strand], parts.duration[p]
+    home = s.offer_zone[parts.place[parts.first[p, strand]] // 2]
+    best = 1e30
+    for z in range(s.load.shape[0]):
+        if (parts.bits[p] >> np.uint64(z)) & np.uint64(1) == np.uint64(0):
+            continue
+        for n in range(room):
+            t = start + n
+            if s.cell_stamp[k, z, t] != s.stamp[z, t] or s.cell_lanes[k, z, t] != lanes:
+                see_cell(s, posted, k, z, t, lanes, SOFT)
+            c = s.cell_price[k, z, 1, t] + parts.carbon_cost[p] * s.carbon[z, 1, t]
+            if strand == 1 and s.carbon[z, 0, t] <= parts.carbon_cap[p]:
+                c = min(c, s.cell_price[k, z, 0, t] + parts.carbon_cost[p] * s.carbon[z, 0, t])
+            work[n] = min(c, own[t]) if z == home else c
+        total = 0.0
+        if duration < room:
+            kth_smallest(work, room, duration)
+        for n in range(duration):
+            total += work[n]
+        best = min(best, total)
+    return best
+
+
+@njit(cache=True)  # type: ignore[misc]
+def _stays(s, posted, parts, p, own, work):  # type: ignore[no-untyped-def]
+    """True if a placed part pays less than its limit and could gain next to nothing by moving."""
+    value = parts.limit[p] * parts.duration[p]
+    total = 0.0
+    for strand in range(2):
+        if parts.lanes[p, strand] > 0:
+            held = _own_cost(s, parts, p, strand, own)
+            best = _best_cost(s, posted, parts, p, strand, own, work)
+            first = parts.first[p, strand]
+            for n in range(first, first + parts.duration[p]):
+                own[parts.when[n]] = 1e30
+            if held > best + LAZY * value:
+                return False
+            total += held * parts.lanes[p, strand]
+    return total < value * (parts.lanes[p, 0] + parts.lanes[p, 1])
+
+
+@njit(cache=True)  # type: ignore[misc]
+def _keep(parts, p, strand, chosen):  # type: ignore[no-untyped-def]
+    first = parts.first[p, strand]
+    for n in range(parts.duration[p]):
+        parts.place[first + n], parts.when[first + n] = chosen[0, n], chosen[1, n]
+
+
+@njit(cache=True)  # type: ignore[misc]
+def _try(s, posted, parts, p, hard, work, place, chosen):  # type: ignore[no-untyped-def]
+    """Places part p where it is cheapest, both strands or none; returns (placed, could be placed at all)."""
+    value = (parts.lanes[p, 0] + parts.lanes[p, 1]) * parts.limit[p] * parts.duration[p]
+    total, paid = 0.0, 0.0
+    for strand in range(2):
+        if parts.lanes[p, strand] > 0:
+            one, own = _choose(s, posted, parts, p, strand, hard, work, place, chosen)
+            total += parts.lanes[p, strand] * one
+            paid += parts.lanes[p, strand] * own
+            if total >= value or (hard != SOFT and paid > value):
+                if strand == 1:
+                    move(s, p, 0, parts, -1)
+                return False, total < 1e29
+            _keep(parts, p, strand, chosen)
+            move(s, p, strand, parts, 1)
+    return True, True
+
+
+@njit(cache=True)  # type: ignore[misc]
 def sweep(s, posted, parts, turn, hard):  # type: ignore[no-untyped-def]
     """Re-places the parts in the order of `turn`; returns how many changed between placed and not."""
     size = s.load.shape[2]
-    cost, pay, work = np.empty(size), np.empty(size), np.empty(size)
-    place = np.empty(size, np.int32)
+    work, chosen, place = np.empty((3, size)), np.empty((2, size), np.int32), np.empty(size, np.int32)
+    own = np.full(size, 1e30)
     changed = 0
     for p in turn:
         was = parts.on[p]
         if was:
+            if hard == SOFT and _stays(s, posted, parts, p, own, work[0]):
+                continue
             move(s, p, 0, parts, -1)
             move(s, p, 1, parts, -1)
-        ok = False
-        value = (parts.lanes[p, 0] + parts.lanes[p, 1]) * parts.limit[p] * parts.duration[p]
-        for how in (hard, POSTED):
-            if how != hard:
-                if hard != TRUE_COST:
-                    break
-                s.stamp[:] += 1  # another kind of price: forget what is cached
-            total, paid = 0.0, 0.0
-            if parts.lanes[p, 0] > 0:
-                one, own = _choose(s, posted, parts, p, 0, how, cost, pay, place, work)
-                total += parts.lanes[p, 0] * one
-                paid += parts.lanes[p, 0] * own
-            moved = how != SOFT and parts.lanes[p, 0] > 0 and total < 1e29
-            if moved:
-                move(s, p, 0, parts, 1)
-            if parts.lanes[p, 1] > 0 and total < 1e29:
-                one, own = _choose(s, posted, parts, p, 1, how, cost, pay, place, work)
-                total += parts.lanes[p, 1] * one
-                paid += parts.lanes[p, 1] * own
-            ok = total < value and (how == SOFT or paid <= value)
-            if ok:
-                if not moved:
-                    move(s, p, 0, parts, 1)
-                move(s, p, 1, parts, 1)
-            elif moved:
-                move(s, p, 0, parts, -1)
-            if how != hard:
-                s.stamp[:] += 1
-            if ok or total >= 1e29:
-                break
+        ok, possible = _try(s, posted, parts, p, hard, work, place, chosen)
+        if not ok and possible and hard == TRUE_COST:
+            s.stamp[:] += 1  # another kind of price: forget what is cached
+            ok, _ = _try(s, posted, parts, p, POSTED, work, place, chosen)
+            s.stamp[:] += 1
         parts.on[p] = ok
         if ok != was:
             changed += 1
