@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from audit.abi import Event
-from audit.facts import Batch, Chunk, Facts, Run
+from audit.facts import Batch, Chunk, Facts, ReportFact, Run
 from audit.formulas import GREEN, Payment, pay_run_slot
 from audit.verdict import Result, Tally, check
 
@@ -111,7 +111,7 @@ def outcomes(facts: Facts) -> Result:
     tally = Tally()
     archived: dict[tuple[int, int, Key], tuple[bytes, str]] = {}
     for item in facts.reports:
-        if item.report.feed_id == facts.views.feed_id or facts.views.feed_id is None:
+        if settles(facts, item):
             for row in item.bundle.outcomes:
                 key = (row.batch_id, row.chunk_index, row.slot)
                 archived[item.report.start, item.report.end, key] = (row.packed, item.document.path)
@@ -222,4 +222,36 @@ def once(facts: Facts) -> Result:
     return tally.result()
 
 
-CHECKS = (outcomes, bounds, payment, refund, once)
+@check(
+    "settlement.final", "DeliveryOracle.finalReport: settled by a report past its dispute window, not voided"
+)
+def final(facts: Facts) -> Result:
+    tally = Tally()
+    window = facts.views.dispute_window
+    posted = {item.report.start: item.place for item in facts.reports if settles(facts, item)}
+    ruled: dict[int, tuple[int, bool]] = {}
+    for event in facts.log("DeliveryOracle", "Ruled"):
+        if facts.views.feed_id is None or event.args["feedId"] == facts.views.feed_id:
+            ruled[event.args["start"]] = (event.timestamp, event.args["upheld"])
+    for name in ("SlotSettled", "PoolMetered"):
+        for event in facts.log("Settlement", name):
+            batch = facts.batch(event.args["batchId"])
+            if batch is None or window is None:
+                continue
+            start = batch.start + event.args["slot"] * batch.slot_seconds
+            since, upheld = ruled.get(start, (posted[start].timestamp if start in posted else None, True))
+            where = f"{name} of batch {batch.id} slot {event.args['slot']} in {event.tx}"
+            if since is None or not upheld:
+                tally.fail(where, f"a standing report of {start}", "none" if since is None else "voided")
+            else:
+                in_time = event.timestamp >= since + window
+                tally.true(in_time, where, f"not before {since + window}", event.timestamp)
+    return tally.result()
+
+
+def settles(facts: Facts, item: ReportFact) -> bool:
+    """Whether a report is of the feed that settles."""
+    return facts.views.feed_id is None or item.report.feed_id == facts.views.feed_id
+
+
+CHECKS = (outcomes, final, bounds, payment, refund, once)

@@ -8,7 +8,7 @@ from typing import Any
 
 from oracle.wire.keys import sign_digest
 from oracle.wire.reading import Envelope, Kind
-from tests.unit.audit.audit_world import Change, World, account, secret
+from tests.unit.audit.audit_world import FEED, START, Change, World, account, secret
 
 MARKET, ORACLE, REGISTRY, SETTLEMENT = "BundleMarket", "DeliveryOracle", "Registry", "Settlement"
 CARBON_CELL, FACTOR_CELL = 33, 37  # last byte of the first carbon and the first green factor cell
@@ -130,6 +130,12 @@ def moved_key(world: World) -> None:
 def forged(envelope: Envelope) -> Envelope:
     """An envelope with one bit of its signature flipped."""
     return replace(envelope, signature=flipped(20)(envelope.signature))
+
+
+def voided(world: World) -> None:
+    """The first report is ruled void after a dispute."""
+    args = {"feedId": FEED, "start": START, "upheld": False}
+    world.send(None, (ORACLE, "Ruled", args))
 
 
 def withdraw(world: World) -> None:

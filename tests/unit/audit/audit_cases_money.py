@@ -12,6 +12,7 @@ from tests.unit.audit.audit_cases import (
     repeated,
     second_settlement,
     views,
+    voided,
     withdraw,
 )
 from tests.unit.audit.audit_world import ADDRESSES, START, account
@@ -23,6 +24,8 @@ CASES = (
         "slot 1",
         after=edited(SETTLEMENT, "SlotSettled", 1, outcomes=bytes(8)),
     ),
+    Case("settlement.final", "not before", {"wait": lambda seconds: 0}),
+    Case("settlement.final", "voided", after=voided),
     Case("settlement.bounds", "milli-lanes", {"outcomes": lambda packed: b"\0\0\xff\xff" + packed[4:]}),
     Case(
         "settlement.bounds",

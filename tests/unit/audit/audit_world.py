@@ -494,6 +494,7 @@ class World:
         self.minted: dict[int, int] = {}
         self.retired: dict[int, int] = {}
         self.held: dict[tuple[str, int], int] = {}
+        self.time += self.changed("wait", 900)
         self._slot_0()
         self._slot_1()
 
