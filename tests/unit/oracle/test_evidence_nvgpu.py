@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import ssl
 from dataclasses import dataclass
@@ -70,6 +71,12 @@ class TestGenuine:
         assert found.details["model"] == "GH100 A01 GSP BROM"
         assert int(found.details["devices"], 16) == 0x53C22BA15E5D68088282DA074ED9FB37AA585771
         assert found.limits.not_before == CHAIN_VALID_FROM
+
+    def test_the_measurement_covers_firmware_and_record(self, gpu: Vector) -> None:
+        firmware = gpu.report[OPAQUE_AT:-96].split(bytes((20, 0, 48, 0)))[1][:48]
+        record = gpu.report[RECORD_AT : RECORD_AT + RECORD_BYTES]
+        found = nvgpu.attested(gpu.report, gpu.chain, AT)
+        assert found.measurement == hashlib.sha384(firmware + record).digest()
 
     def test_hexadecimal_or_bare(self, gpu: Vector) -> None:
         expected = nvgpu.attested(gpu.text, gpu.chain, AT)
