@@ -34,16 +34,6 @@ DAY: Final = date(2016, 5, 4)
 """A Wednesday with average wind and a normal sun in the profiles; the wind grows on the next day."""
 DAYS: Final = 2
 
-PROFILES: Final[Mapping[str, str]] = {
-    "WP4": "Inner Mongolia",
-    "PV5": "Inner Mongolia",
-    "PV3": "Gansu",
-    "WP7": "Gansu",
-    "Hydro1": "Yunnan",
-    "PV8": "Yunnan",
-    "WP10": "Hebei",
-    "PV1": "Guangdong",
-}
 FACTOR_KEYS: Final[Mapping[str, str]] = {
     "Inner Mongolia": "CN-NM",
     "Gansu": "CN-GS",
@@ -122,7 +112,7 @@ def simbench_profiles() -> Path:
 def _generation() -> GenerationFile:
     days = [DAY + timedelta(days=n) for n in range(DAYS)]
     prefixes = tuple(day.strftime("%d.%m.%Y") for day in days)
-    return read_simbench(simbench_profiles(), PROFILES, lambda line: line.startswith(prefixes))
+    return read_simbench(simbench_profiles(), lambda line: line.startswith(prefixes))
 
 
 def _factors() -> CarbonFile:

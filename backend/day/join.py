@@ -104,9 +104,11 @@ def load_day(
 
 def _pair(path: Path, given: GenerationFile) -> tuple[GenerationFile, GenerationFile | None]:
     """Actual and day-ahead of the same sites, the second file being beside the given one."""
-    names = {"rts_actual_5min": "rts_day_ahead_hourly.csv", "rts_day_ahead_hourly": "rts_actual_5min.csv"}
-    other = path.with_name(names.get(given.format, ""))
-    if given.format not in names or not other.is_file():
+    beside = {"rts_actual_5min": "rts_day_ahead_hourly.csv", "rts_day_ahead_hourly": "rts_actual_5min.csv"}
+    if given.format not in beside:
+        return given, None
+    other = path.with_name(beside[given.format])
+    if not other.is_file():
         return given, None
     found = read_generation(other)
     return (given, found) if given.format == "rts_actual_5min" else (found, given)

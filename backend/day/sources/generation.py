@@ -25,7 +25,9 @@ from backend.day.sources.rows import (
 )
 from backend.day.sources.series import Series, SeriesBuilder
 
-SENTINELS_MILLI: Final = frozenset({-99_000, -999_000, -9_999_000, 6_553_500, 65_535_000, 9_999_000})
+SENTINELS_MICRO: Final = frozenset(
+    round(value * 1_000_000) for value in (-99, -999, -9999, 6553.5, 9999, 65535)
+)
 MAX_MW: Final = 100_000
 NAMEPLATE_TOLERANCE: Final = 1.05
 RTS_OFFSET: Final = timedelta(hours=-8)
@@ -37,7 +39,17 @@ LU_COLUMNS: Final = {
     "hydro": "hydro_mwh",
     "biomass": "biomass_mwh",
 }
-SIMBENCH_COLUMNS: Final = {"PV": "pv", "WP": "wind", "Hydro": "hydro", "BM": "biomass"}
+SIMBENCH_PLANTS: Final[Mapping[str, tuple[str, str]]] = {
+    "WP4": ("wind", "Inner Mongolia"),
+    "PV5": ("pv", "Inner Mongolia"),
+    "PV3": ("pv", "Gansu"),
+    "WP7": ("wind", "Gansu"),
+    "Hydro1": ("hydro", "Yunnan"),
+    "PV8": ("pv", "Yunnan"),
+    "WP10": ("wind", "Hebei"),
+    "PV1": ("pv", "Guangdong"),
+}
+"""Profiles of simbench that stand for plants, and the zone where each is put."""
 NEM_REGIONS: Final = ("NSW1", "QLD1", "SA1", "TAS1", "VIC1")
 
 
@@ -67,14 +79,14 @@ class GenerationFile:
 
 def power_w(row: Row, field: str, high_mw: int = MAX_MW, watts_per_unit: int = 1_000_000) -> int:
     """A generated power in watts: refuses negative and sentinel values, never clips them."""
-    milli = scaled(row, field, 3)
-    if milli in SENTINELS_MILLI:
-        raise RowError(
-            field, row[field], "is a sentinel for a missing value", "leave the field empty instead"
-        )
-    if milli < 0:
+    micro = scaled(row, field, 6)
+    if micro in SENTINELS_MICRO:
+        raise RowError(field, row[field], "is a sentinel for a missing value", "leave the row out instead")
+    if micro < 0:
         raise RowError(field, row[field], "generation is negative", "meter own consumption apart, or write 0")
-    return scaled(row, field, 6, 0, high_mw) * watts_per_unit // 1_000_000
+    if micro > high_mw * 1_000_000:
+        raise RowError(field, row[field], f"is above {high_mw}", "check the unit and the point")
+    return micro * watts_per_unit // 1_000_000
 
 
 def read_generation(path: Path) -> GenerationFile:
@@ -259,22 +271,12 @@ def _read_cn_pv(path: Path) -> GenerationFile:
     )
 
 
-def read_simbench(
-    path: Path, columns: Mapping[str, str] | None = None, keep: Callable[[str], bool] | None = None
-) -> GenerationFile:
-    """simbench `RESProfile.csv`: per-unit profiles, read as plants of 1 MW each.
+def read_simbench(path: Path, keep: Callable[[str], bool] | None = None) -> GenerationFile:
+    """simbench `RESProfile.csv`: the per-unit profiles of `SIMBENCH_PLANTS`, read as plants of 1 MW each.
 
-    `columns` maps a profile column to its zone (default: every PV, WP, Hydro and BM column, zone `simbench`);
     `keep` drops lines by their raw text, so that one day is read without parsing a year.
     """
-    names, _ = read_header(path)
-    wanted = columns or {n: "simbench" for n in names if _simbench_kind(n) is not None}
-    missing = sorted(set(wanted) - set(names))
-    if missing:
-        raise DataFileError(
-            path.name, "header", f"has no column {missing[0]}", "use a simbench RESProfile.csv"
-        )
-    builders = {n: SeriesBuilder(n, _simbench_kind(n) or "other", 900) for n in wanted}
+    builders = {name: SeriesBuilder(name, kind, 900) for name, (kind, _) in SIMBENCH_PLANTS.items()}
     refused: list[RefusedRow] = []
     once = Once("time")
     for line, row in iter_rows(path, refused, keep):
@@ -284,7 +286,7 @@ def read_simbench(
             except ValueError:
                 raise RowError("time", row["time"], "is not a time", "write it as DD.MM.YYYY HH:MM") from None
             check_aligned("time", local, 900)
-            values = {n: power_w(row, n, 2) for n in wanted}
+            values = {name: power_w(row, name, 2) for name in SIMBENCH_PLANTS}
             once.check(local, row["time"], line)
         except RowError as error:
             refused.append(refusal(path, line, error))
@@ -293,14 +295,8 @@ def read_simbench(
             builders[name].put(local, watts)
     plants = tuple(series for n in sorted(builders) if (series := builders[n].build()).days)
     nameplate = {plant.key: 1_000_000 for plant in plants}
-    return GenerationFile("simbench", path.name, plants, dict(wanted), nameplate, tuple(refused))
-
-
-def _simbench_kind(column: str) -> str | None:
-    for prefix, kind in SIMBENCH_COLUMNS.items():
-        if column.startswith(prefix) and column[len(prefix) :].isdigit():
-            return kind
-    return None
+    zones = {name: zone for name, (_, zone) in SIMBENCH_PLANTS.items()}
+    return GenerationFile("simbench", path.name, plants, zones, nameplate, tuple(refused))
 
 
 _FORMATS: Final[tuple[tuple[tuple[str, ...], Callable[[Path], GenerationFile]], ...]] = (
@@ -309,5 +305,5 @@ _FORMATS: Final[tuple[tuple[tuple[str, ...], Callable[[Path], GenerationFile]], 
     (("zone_id", "interval_start_utc", "interval_start_local", *LU_COLUMNS.values()), _read_lu),
     (("site_id", "capacity_mw", "interval_start_utc", "interval_start_local", "power_mw_raw"), _read_cn_pv),
     (("region_id", "interval_start_utc", "wind_available_mw", "solar_available_mw"), _read_aemo),
-    (("time", "PV1", "WP1", "Hydro1"), read_simbench),
+    (("time", *SIMBENCH_PLANTS), read_simbench),
 )

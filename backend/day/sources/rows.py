@@ -17,8 +17,8 @@ from backend.day.errors import DataFileError, RefusedRow, RowError
 Row = Mapping[str, str]
 T = TypeVar("T")
 
-_NUMBER: Final = re.compile(r"([+-]?)(\d{1,15})(?:\.(\d{0,18}))?(?:[eE]([+-]?\d{1,2}))?")
-_INTEGER: Final = re.compile(r"[+-]?\d{1,15}")
+_NUMBER: Final = re.compile(r"([+-]?)(\d{1,15})(?:\.(\d{0,18}))?(?:[eE]([+-]?\d{1,2}))?", re.ASCII)
+_INTEGER: Final = re.compile(r"[+-]?\d{1,15}", re.ASCII)
 _MAX_FIELD: Final = 4096
 
 
