@@ -204,14 +204,21 @@ def _receipt(rpc: Rpc, item: _Signed, answer: dict[str, Any]) -> Receipt:
 
 
 def _reverted(rpc: Rpc, item: _Signed, block: int, gas_used: int) -> Reverted:
-    """The reason of a mined revert, found by repeating the call on the state before its block."""
+    """The reason of a mined revert: from the node's trace, else by repeating the call on the state before."""
     request = {"from": item.sender.address, "data": hex0x(item.call.data), "gas": hex(item.call.gas)}
     if item.call.to:
         request["to"] = item.call.to
-    for tag in (hex(block - 1), hex(block)):
-        answer = rpc.batch([("eth_call", [request, tag])])[0]
-        if isinstance(answer, RpcError) and answer.data:
-            return Reverted(item.call.label, *explain_revert(answer.data, item.sender.errors))
+    traced, repeated = rpc.batch(
+        [
+            ("debug_traceTransaction", [item.hash, {"tracer": "callTracer"}]),
+            ("eth_call", [request, hex(block - 1)]),
+        ]
+    )
+    reason = unhex(traced.get("output") or "0x") if isinstance(traced, dict) else b""
+    if not reason and isinstance(repeated, RpcError):
+        reason = repeated.data
+    if reason:
+        return Reverted(item.call.label, *explain_revert(reason, item.sender.errors))
     why = "ran out of gas" if gas_used >= item.call.gas * 63 // 64 else "reverted without a reason"
     return Reverted(item.call.label, f"{why} ({gas_used} of {item.call.gas} gas used)")
 

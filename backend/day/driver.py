@@ -120,6 +120,7 @@ def _run(options: Options, state: RunState, children: Children, narrator: Narrat
     with narrator.stage("deliver and report", slots) as step, state.timed("oracle"):
         delivery.deliver(context, book, cleared.joint.sold, cut, planned, slots, step)
         bundles = delivery.bundles(context, archive)
+        delivery.dismiss(context)
     with state.timed("chain"):
         settling.settle_day(context, cleared, cut, bundles)
         traded = trading.trade(context, book)

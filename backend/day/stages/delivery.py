@@ -10,7 +10,7 @@ from backend.chain.rpc import Rpc
 from backend.day.progress import Advance
 from backend.day.stages import agents
 from backend.day.stages.chunks import Chunk
-from backend.day.stages.committee import grace_seconds, health, node_urls
+from backend.day.stages.committee import grace_seconds, health, node_names, node_urls
 from backend.day.stages.context import Context
 from backend.day.stages.faults import Fault
 from backend.day.stages.physics import devices_of, samples
@@ -52,7 +52,7 @@ def deliver(
     progress: Advance,
 ) -> None:
     """Starts the agents on their replay and moves the clock until `slots` epochs are reported."""
-    if not slots:
+    if not slots or context.state.chain.get("delivered"):
         return
     values = samples(context.day, book, sold, BATCH_ID, chunks, faults, context.seed)
     agents.start(context, devices_of(context.day), (value for value in values if value.slot < slots))
@@ -100,6 +100,13 @@ def _only_late_missing(context: Context, epoch: int, late: int) -> bool:
     )
 
 
+def dismiss(context: Context) -> None:
+    """Ends agents and nodes: everything they had to say is on chain and in the archive."""
+    context.children.stop([*agents.ROLES, *node_names()])
+    context.state.chain["delivered"] = True
+    context.state.save()
+
+
 def report_logs(context: Context) -> list[dict[str, object]]:
     """The logs of all reports of the run, in order."""
     oracle = context.book["DeliveryOracle"]
@@ -108,10 +115,11 @@ def report_logs(context: Context) -> list[dict[str, object]]:
 
 
 def bundles(context: Context, archive: Archive) -> dict[int, Bundle]:
-    """Slot -> the archived bundle of its report."""
+    """Slot -> the archived bundle of its report; counts the reports' gas."""
     found = {}
     abi = context.book["DeliveryOracle"].abi
-    for log in report_logs(context):
+    logs = report_logs(context)
+    for log in logs:
         event = abi.decode_log(log)
         if event is None:
             continue
@@ -119,6 +127,7 @@ def bundles(context: Context, archive: Archive) -> dict[int, Bundle]:
         start, archive_hash = report[2], report[10]
         slot = (start - context.start) // context.day.slot_seconds
         found[slot] = decode_bundle(archive.get("readings", archive_hash))
+    context.gas["report"] = report_gas(context.rpc, logs)
     return found
 
 

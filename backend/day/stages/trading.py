@@ -16,6 +16,7 @@ from backend.market.domain import Book
 
 CERTIFICATE = 1
 PURPOSE = keccak(b"voluntary claim")
+MOVES = ("users_sold_credits_g", "users_retired_credits_g", "users_retired_certificates_wh")
 
 
 def trade(context: Context, book: Book) -> dict[str, int]:
@@ -47,7 +48,7 @@ def trade(context: Context, book: Book) -> dict[str, int]:
     calls = list(_credit_calls(context, credits, buyers, done))
     calls += list(_certificate_calls(context, minted, credits, done))
     context.send_all("trade", calls)
-    return {name: done[name] for name in ("credits_sold_g", "credits_retired_g", "certificates_retired_wh")}
+    return {name: done[name] for name in MOVES}
 
 
 def _credit_calls(
@@ -66,8 +67,8 @@ def _credit_calls(
         yield buyers[buyer], client.retire(token, sold, buyer, PURPOSE)
     if kept:
         yield buyers[seller], client.retire(token, kept, seller, PURPOSE)
-    done["credits_sold_g"] += sold
-    done["credits_retired_g"] += sold + kept
+    done["users_sold_credits_g"] += sold
+    done["users_retired_credits_g"] += sold + kept
 
 
 def _certificate_calls(
@@ -83,4 +84,4 @@ def _certificate_calls(
     (plant_id, token), amount = ranked[0]
     owner = next(plant.owner for plant in context.day.plants if plant.plant_id == plant_id)
     yield owner, Certificates(context.book).retire(token, amount // 2, holders[0][0][0], PURPOSE)
-    done["certificates_retired_wh"] += amount // 2
+    done["users_retired_certificates_wh"] += amount // 2
