@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from audit.archive import Document
+from audit.archive import Document, parse_json
 from audit.checks.reports import signed_by_quorum
 from audit.facts import DeviceFact, Facts, Place
 from audit.verdict import Result, Tally, check
@@ -101,11 +101,19 @@ def quote(facts: Facts) -> Result:
         collateral = collaterals[name]
         needed = any(name)
         if needed and collateral.state != "intact":
-            due = f"{collateral.path} with sha256 {name.hex()}"
-            tally.fail(f"collateral of {proves(device)}", due, f"{collateral.state}, {collateral.found}")
+            due = f"sha256 {name.hex()}"
+            tally.fail(
+                f"{collateral.path}, collateral of {proves(device)}",
+                due,
+                f"{collateral.state}, {collateral.found}",
+            )
             if collateral.state in ("missing", "unreadable"):
                 continue
         content = collateral.content if needed else None
+        problem = parse_json(content)[1] if content else ""
+        if problem:
+            tally.fail(f"{collateral.path}, collateral of {proves(device)}", "JSON", problem)
+            continue
         verdict = verify_device(document, content, device.place.timestamp, facts.chain_id)
         if not verdict.allowed:
             tally.fail(proves(device), "a genuine quote bound to this key", verdict.reason)

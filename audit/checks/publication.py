@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from audit.archive import parse_json
 from audit.checks.reports import signed_by_quorum
 from audit.facts import Batch, Facts
 from audit.verdict import Result, Tally, check
@@ -58,10 +59,14 @@ def file(facts: Facts) -> Result:
     read: dict[str, CarbonDocument] = {}
     unread: dict[str, str] = {}
     for path, document in documents.items():
+        _, problem = parse_json(document.content)
         try:
-            read[path] = decode_carbon_document(document.content)
-        except (WireError, RecursionError) as error:
-            unread[path] = str(error)
+            if not problem:
+                read[path] = decode_carbon_document(document.content)
+        except WireError as error:
+            problem = str(error)
+        if problem:
+            unread[path] = problem
     for batch in facts.batches:
         tally.count()
         due = batch.header["publicationHash"]
