@@ -27,7 +27,7 @@ def start(context: Context, devices: Sequence[Device], values: Iterable[Sample])
     for role in ROLES:
         command = bitwatt_command(role, "--fleet", str(fleet))
         if not context.children.find(role):
-            context.children.start(role, command, {}, {"OPENBLAS_NUM_THREADS": "1"})
+            context.children.start(role, command, {})
 
 
 def write_fleet(context: Context, folder: Path, devices: Sequence[Device], values: Iterable[Sample]) -> Path:

@@ -75,9 +75,7 @@ def start(context: Context, lying: int) -> None:
         path = _write_config(context, name, COMMITTEE[number])
         fault = ("--fault", "lie") if number == lying else ()
         command = bitwatt_command("oracle-node", "--config", str(path), *fault)
-        context.children.start(
-            name, command, {"port": context.state.ports[name]}, {"OPENBLAS_NUM_THREADS": "1"}
-        )
+        context.children.start(name, command, {"port": context.state.ports[name]})
     _await(context, lambda: all(health(url) is not None for url in node_urls(context)))
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from backend.chain.abi import Event
 from backend.chain.clients import Treasury
-from backend.day.children import ChildFailed, bitwatt_command
+from backend.day.children import ChildFailed, bitwatt_command, child_environment
 from backend.day.report import ReportInput, build_report, write_report
 from backend.day.report_console import print_report
 from backend.day.stages.clearing import Cleared
@@ -49,7 +49,7 @@ def finish(
         settlement={**settlement, **traded, "treasury_micro": treasury},
         credits_g=settlement.get("credits_g", 0),
         faults=[{**fault.as_dict(), "outcome": outcome_of(fault, events, cleared.book)} for fault in planned],
-        audit=verdict,
+        audit=verdict_of(verdict),
         refused_orders=[str(problem) for problem in signed.refused],
         gas={stage: context.gas[stage] for stage in STAGES if stage in context.gas},
         seconds=seconds_of(state.seconds),
@@ -59,6 +59,12 @@ def finish(
     write_report(context.out, given, report)
     state.finish()
     return report
+
+
+def verdict_of(audited: Mapping[str, Any]) -> dict[str, Any]:
+    """The audit for the report: every check's name and verdict; audit.json has the evidence."""
+    checks = [{"name": check["name"], "verdict": check["verdict"]} for check in audited["checks"]]
+    return {**{key: audited[key] for key in ("passed", "failed", "inconclusive")}, "checks": checks}
 
 
 def seconds_of(spent: Mapping[str, float]) -> dict[str, float]:
@@ -103,7 +109,12 @@ def audit(context: Context) -> dict[str, Any]:
     log = context.children.log("audit")
     with log.open("wb") as errors:
         done = subprocess.run(
-            command, stdout=subprocess.PIPE, stderr=errors, timeout=_AUDIT_SECONDS, check=False
+            command,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            timeout=_AUDIT_SECONDS,
+            check=False,
+            env=child_environment(),
         )
     try:
         verdict: dict[str, Any] = json.loads(done.stdout)
