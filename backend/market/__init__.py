@@ -1,1 +1,2 @@
-"""The market: its order language, the joint clearing of compute and power, and the certificate that checks it."""
+"""The market: its order language, the joint clearing of compute and power, and the certificate that checks
+it."""

@@ -12,6 +12,7 @@ Best profit of
 - a tranche: Wh x max(0, pe - ask); nothing in a pool that could not power a single lane, for it cannot sell.
 """
 
+# mypy: allow-untyped-defs, allow-untyped-calls
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -29,7 +30,8 @@ _SAFE = 2**62
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shortfalls:
-    """What each participant missed at the published prices, milli-micro; never negative in a valid solution."""
+    """What each participant missed at the published prices, milli-micro; never negative in a valid
+    solution."""
 
     order_best: Ints
     order_got: Ints
@@ -74,8 +76,8 @@ def best_of_orders(book: Book, tab: Tables, compute_price: Ints) -> Ints:
         return np.zeros(0, dtype=np.int64)
     o = book.orders
     arrays = (
-        compute_price, tab.carbon, tab.class_energy_wh, tab.class_row, tab.zone_bits, tab.green_lanes, o.lanes,
-        o.duration_slots, o.start_slot, o.deadline_slot, o.limit_micro_per_vcu_slot, o.max_carbon_g_per_kwh,
+        compute_price, tab.carbon, tab.class_energy_wh, tab.class_row, tab.zone_bits, tab.green_lanes,
+        o.lanes, o.duration_slots, o.start_slot, o.deadline_slot, o.limit_micro_per_vcu_slot, o.max_carbon_g_per_kwh,
         o.carbon_price_micro_per_g, o.kind,
     )  # fmt: skip
     cell = 1000 * int(compute_price.max(initial=0)) + int(o.carbon_price_micro_per_g.max()) * int(
@@ -88,11 +90,12 @@ def best_of_orders(book: Book, tab: Tables, compute_price: Ints) -> Ints:
         best: Ints = _best_of_orders(_alike(book, tab), *arrays)
         return best
     wide: tuple[Any, ...] = tuple(a if a.dtype == np.uint64 else a.astype(object) for a in arrays)
-    return _best_of_orders.py_func(_alike(book, tab), *wide)  # type: ignore[no-any-return]
+    return _best_of_orders.py_func(_alike(book, tab), *wide)
 
 
 def _alike(book: Book, tab: Tables) -> Ints:
-    """The orders, those of equal shape next to each other (by a mixed 64-bit key; collisions cost time only)."""
+    """The orders, those of equal shape next to each other (by a mixed 64-bit key; collisions cost time
+    only)."""
     o = book.orders
     key = tab.zone_bits.copy()
     for column in (
@@ -104,11 +107,12 @@ def _alike(book: Book, tab: Tables) -> Ints:
     return np.argsort(key, kind="stable")
 
 
-@njit(cache=True)  # type: ignore[misc]
+@njit(cache=True)
 def shape_price(
     price, carbon, wh, bits, start, deadline, duration, cap, carbon_price, contiguous, green_only
-):  # type: ignore[no-untyped-def]
-    """Least perceived cost (milli-micro) of one lane over the zones in `bits`; -1 where it cannot be placed."""
+):
+    """Least perceived cost (milli-micro) of one lane over the zones in `bits`; -1 where it cannot be
+    placed."""
     least = -1
     room = deadline - start
     cost = np.empty(room, price.dtype)
@@ -144,8 +148,8 @@ def shape_price(
     return least
 
 
-@njit(cache=True, parallel=True)  # type: ignore[misc]
-def _best_of_orders(  # type: ignore[no-untyped-def]
+@njit(cache=True, parallel=True)
+def _best_of_orders(
     rank, price, carbon, class_wh, class_row, bits, green, lanes, duration, start, deadline, limit, cap,
     carbon_price, kind,
 ):  # fmt: skip
@@ -208,7 +212,8 @@ def _orders_got(book: Book, tab: Tables, solution: Solution) -> Ints:
 
 
 def offer_margins(tab: Tables, compute_price: Ints, energy_price: Ints) -> Ints:
-    """[offer][mode][slot] margin per VCU-slot at these prices: 1000 x pc - e x pe - 1000 x ask (milli-micro)."""
+    """[offer][mode][slot] margin per VCU-slot at these prices: 1000 x pc - e x pe - 1000 x ask
+    (milli-micro)."""
     k, z = tab.offer_class, tab.offer_zone
     burnt = tab.offer_energy_wh[:, None, None] * energy_price[z]
     margin: Ints = 1000 * compute_price[k, z] - burnt - 1000 * tab.offer_ask[:, None, None]
@@ -237,8 +242,8 @@ def _powers(book: Book, tab: Tables, solution: Solution) -> tuple[Ints, Ints]:
         profit = price[:, None] - offer.ask_micro_per_kwh
         free = ~tab.starved[tab.power_zone[g], tab.power_mode[g]]
         best[g] = int((offer.wh * np.maximum(profit, 0)).astype(object).sum(axis=1)[free].sum())
-        got[g] = int((price * solution.sold[g]).astype(object).sum()) - tranche_cost(offer.wh, offer.ask_micro_per_kwh,
-                                                                                   solution.sold[g])  # fmt: skip
+        paid = int((price * solution.sold[g]).astype(object).sum())
+        got[g] = paid - tranche_cost(offer.wh, offer.ask_micro_per_kwh, solution.sold[g])
     return _narrow(best), _narrow(got)
 
 

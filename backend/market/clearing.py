@@ -40,7 +40,9 @@ def clear(book: Book, mechanism: str = "joint", effort: EffortName = "quick") ->
         return nothing(book, mechanism, empty)
     solution = MECHANISMS[mechanism](book, EFFORTS[effort])
     if len(solution.fills) == 0:
-        return nothing(book, mechanism, "no order's limit covers the cheapest compute and power it could have")
+        return nothing(
+            book, mechanism, "no order's limit covers the cheapest compute and power it could have"
+        )
     return solution
 
 
@@ -62,7 +64,9 @@ def nothing(book: Book, mechanism: str, reason: str) -> Solution:
     from backend.market.joint import closing_prices
 
     compute, energy = closing_prices(book)
-    bare = Solution("joint" if mechanism == "joint" else "lp", compute, energy, bare.fills, bare.sold, reason=reason)
+    bare = Solution(
+        "joint" if mechanism == "joint" else "lp", compute, energy, bare.fills, bare.sold, reason=reason
+    )
     return Solution(
         bare.mechanism, compute, energy, bare.fills, bare.sold, certificate=certify(book, bare), reason=reason
     )

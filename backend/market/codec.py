@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from backend.market.domain import (
     Certificate,
     ComputeClass,
     ComputeOffer,
+    Ints,
     PowerOffer,
     Run,
     SlotGrid,
@@ -31,7 +32,6 @@ from backend.market.runs import fills_of_runs, runs_of_fills
 
 BOOK_FORMAT = "bitwatt/book/1"
 SOLUTION_FORMAT = "bitwatt/solution/1"
-_T = TypeVar("_T")
 
 
 def digest(data: bytes) -> str:
@@ -129,7 +129,7 @@ def _power_to_dict(offer: PowerOffer) -> dict[str, object]:
     }
 
 
-def _table(values: object, dimensions: int) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+def _table(values: object, dimensions: int) -> Ints:
     array = np.array(values)
     if array.size == 0:
         return array.astype(np.int64).reshape(array.shape + (0,) * (dimensions - array.ndim))
@@ -142,7 +142,7 @@ def _dump(doc: Mapping[str, object]) -> bytes:
     return (json.dumps(doc, sort_keys=True, separators=(",", ":"), ensure_ascii=False) + "\n").encode()
 
 
-def _load(data: bytes | str, wanted: str, error: type[BookError] | type[SolutionError]) -> dict[str, _T]:
+def _load(data: bytes | str, wanted: str, error: type[BookError] | type[SolutionError]) -> dict[str, Any]:
     try:
         doc = json.loads(data)
     except (ValueError, RecursionError) as wrong:

@@ -55,7 +55,8 @@ class ComputeClass:
 
 @dataclass(frozen=True, slots=True)
 class ComputeOffer:
-    """A site's lanes: up to `capacity` VCU in each slot of [start_slot, end_slot), each burning its own Wh."""
+    """A site's lanes: up to `capacity` VCU in each slot of [start_slot, end_slot), each burning its own
+    Wh."""
 
     id: str
     site_id: int
@@ -70,7 +71,8 @@ class ComputeOffer:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PowerOffer:
-    """A plant's tranches: `wh[t][n]` Wh at `ask_micro_per_kwh[t][n]` in slot t. The grid of a zone is source 0."""
+    """A plant's tranches: `wh[t][n]` Wh at `ask_micro_per_kwh[t][n]` in slot t. The grid of a zone is
+    source 0."""
 
     id: str
     plant_id: int
@@ -183,7 +185,8 @@ class Fills:
         first[1:] = np.any([c[1:] != c[:-1] for c in cols], axis=0)
         total = np.add.reduceat(amount, np.flatnonzero(first))
         keep = total != 0
-        return Fills(*(c[first][keep] for c in cols), total[keep])
+        order_, offer_, mode_, slot_ = (c[first][keep] for c in cols)
+        return Fills(order_, offer_, mode_, slot_, total[keep])
 
     def __len__(self) -> int:
         return len(self.order)

@@ -9,6 +9,7 @@ sells without practical limit at a tariff by time of day.
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from backend.market.domain import Book, ComputeClass, ComputeOffer, Ints, PowerOffer, SlotGrid, Zone
 from backend.market.orders import OrderTable
@@ -16,6 +17,7 @@ from backend.market.orders import OrderTable
 CLASS_WATT = (366, 300, 250, 60)  # facility power of one VCU before PUE: training, inference, npu, cpu
 CLASS_VALUE = (330_000, 260_000, 180_000, 40_000)  # usual price of a VCU-slot, micro
 GRID_WH = 4_000_000_000
+Hours = npt.NDArray[np.float64]
 
 
 def plausible(
@@ -32,12 +34,14 @@ def plausible(
     carbon_priced: float = 0.3,
     seed: int = 1,
 ) -> Book:
-    """A book of `orders` orders; `tightness` is demand over site capacity, `largest` the most lanes of an order."""
+    """A book of `orders` orders; `tightness` is demand over site capacity, `largest` the most lanes of an
+    order."""
     rng = np.random.default_rng([seed, orders, slots, zones])
     grid = SlotGrid(1_508_198_400, 900, slots)
     table = _orders(rng, orders, slots, zones, classes, largest, carbon_priced)
     volume = np.array(
-        [int((table.lanes * table.duration_slots)[table.class_id == k].sum()) for k in range(classes)], dtype=np.int64
+        [int((table.lanes * table.duration_slots)[table.class_id == k].sum()) for k in range(classes)],
+        dtype=np.int64,
     )
     energy = [CLASS_WATT[k % 4] * grid.slot_seconds // 3600 * 6 // 5 for k in range(classes)]
     hour = np.arange(slots) * grid.slot_seconds / 3600 % 24
@@ -53,7 +57,13 @@ def plausible(
 
 
 def _orders(
-    rng: np.random.Generator, count: int, slots: int, zones: int, classes: int, largest: int, carbon_priced: float
+    rng: np.random.Generator,
+    count: int,
+    slots: int,
+    zones: int,
+    classes: int,
+    largest: int,
+    carbon_priced: float,
 ) -> OrderTable:
     busy = 1.2 + np.sin((np.arange(slots) / 96 % 1 - 0.3) * 2 * np.pi)
     start = rng.choice(slots, size=count, p=busy / busy.sum())
@@ -98,7 +108,14 @@ def _orders(
 
 
 def _sites(
-    rng: np.random.Generator, volume: Ints, sites: int, zones: int, classes: int, slots: int, tight: float, seconds: int
+    rng: np.random.Generator,
+    volume: Ints,
+    sites: int,
+    zones: int,
+    classes: int,
+    slots: int,
+    tight: float,
+    seconds: int,
 ) -> list[ComputeOffer]:
     offers = []
     pairs = [(n % classes, n // classes % zones) for n in range(max(sites, classes))]
@@ -123,18 +140,26 @@ def _sites(
     return offers
 
 
-def _grids(rng: np.random.Generator, zones: int, hour: np.ndarray) -> list[PowerOffer]:  # type: ignore[type-arg]
+def _grids(rng: np.random.Generator, zones: int, hour: Hours) -> list[PowerOffer]:
     made = []
     for z in range(zones):
         base = 90_000 + 30_000 * rng.random()
-        peak = np.where((hour >= 8) & (hour < 11) | (hour >= 18) & (hour < 21), 1.45, np.where(hour < 7, 0.6, 1.0))
+        peak = np.where(
+            (hour >= 8) & (hour < 11) | (hour >= 18) & (hour < 21), 1.45, np.where(hour < 7, 0.6, 1.0)
+        )
         ask = (base * peak * (1 + 0.05 * rng.standard_normal(len(hour)))).astype(np.int64)
-        made.append(PowerOffer(f"grid-{z:02d}", z + 1, z, 0, np.full((len(hour), 1), GRID_WH), ask[:, None], 0))
+        made.append(
+            PowerOffer(f"grid-{z:02d}", z + 1, z, 0, np.full((len(hour), 1), GRID_WH), ask[:, None], 0)
+        )
     return made
 
 
 def _plants(
-    rng: np.random.Generator, plants: int, zones: int, hour: np.ndarray, total_wh: float  # type: ignore[type-arg]
+    rng: np.random.Generator,
+    plants: int,
+    zones: int,
+    hour: Hours,
+    total_wh: float,
 ) -> list[PowerOffer]:
     shapes, asks, kinds = [], [], []
     for _ in range(plants):
@@ -150,7 +175,9 @@ def _plants(
     made = []
     for n, shape in enumerate(shapes):
         wh = np.floor(shape * scale)
-        tranches = np.stack([np.floor(wh * 0.6), np.floor(wh * 0.3), np.floor(wh * 0.1)], axis=1).astype(np.int64)
+        tranches = np.stack([np.floor(wh * 0.6), np.floor(wh * 0.3), np.floor(wh * 0.1)], axis=1).astype(
+            np.int64
+        )
         ask = (asks[n] * np.array([0.85, 1.0, 1.25])).astype(np.int64)
         source, factor = kinds[n]
         made.append(
@@ -161,7 +188,7 @@ def _plants(
     return made
 
 
-def _carbon(rng: np.random.Generator, zones: int, hour: np.ndarray) -> Ints:  # type: ignore[type-arg]
+def _carbon(rng: np.random.Generator, zones: int, hour: Hours) -> Ints:
     level = 350 + 400 * rng.random(zones)
     swing = 0.85 + 0.2 * np.cos((hour - 20) / 24 * 2 * np.pi)
     made: Ints = (level[:, None] * swing[None, :]).astype(np.int64)

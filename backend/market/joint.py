@@ -1,8 +1,8 @@
 """The joint clearing of compute and power by price coordination.
 
-1. `coordinate`: orders take turns to move into the cheapest slots of a smoothed supply; after each sweep rents
-   and pool prices move to what the loads show (proximal method of multipliers on a potential that has one
-   price per site-slot and pool-slot only).
+1. `coordinate`: orders take turns to move into the cheapest slots of a smoothed supply; after each sweep
+   rents and pool prices move to what the loads show (proximal method of multipliers on a potential that
+   has one price per site-slot and pool-slot only).
 2. `publish`: prices become integers, one per cell, such that whoever sells is paid its ask.
 3. `rounding`: firm sweeps at the posted prices, integer capacities, every limit kept to the micro-unit.
 """
@@ -14,12 +14,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from backend.market.certificate import best_of_orders, certify, offer_margins
-from backend.market.domain import Book, Fills, Ints, Solution
+from backend.market.domain import Book, Ints, Solution
 from backend.market.lanes import lane_faults
 from backend.market.parts import Parts, fills_of_parts, parts_of
 from backend.market.selling import sell
 from backend.market.supply import BLOCKED, Supply, recentre, supply_of
-from backend.market.sweep import CROWDED, POSTED, SOFT, TRUE_COST, Posted, crowd, restless, sweep
+from backend.market.sweep import CROWDED, POSTED, SOFT, TRUE_COST, Posted, crowd, move, restless, sweep
 from backend.market.tables import Tables, tables_of
 
 
@@ -48,7 +48,9 @@ def clear_joint(book: Book, effort: Effort) -> Solution:
 
 def most_lanes(tab: Tables) -> int:
     """Lanes of a part: small against the sites, so that a part can be placed whole."""
-    typical = int(np.median(tab.offer_capacity[tab.offer_capacity > 0])) if (tab.offer_capacity > 0).any() else 1
+    typical = (
+        int(np.median(tab.offer_capacity[tab.offer_capacity > 0])) if (tab.offer_capacity > 0).any() else 1
+    )
     return max(1, typical // 8)
 
 
@@ -80,7 +82,8 @@ def _no_prices(s: Supply) -> Posted:
 
 
 def publish(book: Book, tab: Tables, s: Supply) -> tuple[Ints, Ints]:
-    """Integer price tables (compute, energy) of the present rents and centres; cells nobody offers cost the most."""
+    """Integer price tables (compute, energy) of the present rents and centres; cells nobody offers cost
+    the most."""
     bands = book.bands
     energy = np.clip(np.rint(s.centre), bands.energy_min, bands.energy_max).astype(np.int64)
     kinds, zones = s.members.shape[:2]
@@ -109,7 +112,8 @@ def posted_of(book: Book, tab: Tables, s: Supply, compute: Ints, energy: Ints) -
 def round_at(
     book: Book, tab: Tables, s: Supply, parts: Parts, effort: Effort, mechanism: str = "joint"
 ) -> Solution:
-    """Publishes the prices of `s` and fills the book at them, keeping what is placed where that is allowed."""
+    """Publishes the prices of `s` and fills the book at them, keeping what is placed where that is
+    allowed."""
     compute, energy = publish(book, tab, s)
     posted = posted_of(book, tab, s, compute, energy)
     turns = np.random.default_rng(20_171_020)
@@ -122,7 +126,8 @@ def round_at(
     sweep(s, posted, parts, weakest_first[::-1], TRUE_COST)
     for _ in range(effort.firm_sweeps):
         sweep(s, posted, parts, turns.permutation(len(parts.order)), TRUE_COST)
-    fills = repaired(book, tab, fills_of_parts(parts))
+    restore_shares(book, tab, s, parts)
+    fills = fills_of_parts(parts)
     bare = Solution(mechanism, compute, energy, fills, sell(book, tab, fills))
     return replace(bare, certificate=certify(book, bare))
 
@@ -150,17 +155,36 @@ def scale_of(parts: Parts) -> float:
     return max(float(np.average(parts.limit, weights=parts.duration)), 1.0) if len(parts.order) else 1.0
 
 
-def repaired(book: Book, tab: Tables, fills: Fills) -> Fills:
-    """Without the orders that are not whole lanes with their green share (parts of one order that parted)."""
-    bad = np.array([j for j, _ in lane_faults(book, tab, fills)], dtype=np.int64)
-    if len(bad) == 0:
-        return fills
-    keep = ~np.isin(fills.order, bad)
-    return Fills(*(getattr(fills, name)[keep] for name in ("order", "offer", "mode", "slot", "lanes")))
+def restore_shares(book: Book, tab: Tables, s: Supply, parts: Parts) -> None:
+    """Takes free lanes from orders whose green-only lanes did not fill in proportion (or break another
+    rule)."""
+    for j, _ in lane_faults(book, tab, fills_of_parts(parts)):
+        mine = np.flatnonzero(parts.order == j)
+        placed = mine[parts.on[mine]]
+        green = int(parts.lanes[placed, 0].sum())
+        whole, free = int(tab.green_lanes[j]), int(book.orders.lanes[j] - tab.green_lanes[j])
+        room = green * free // whole if whole else free
+        for p in placed[np.argsort(parts.lanes[placed, 1], kind="stable")]:
+            if parts.lanes[p, 0] == 0 and parts.lanes[p, 1] > room:
+                take_off(s, parts, p)
+            else:
+                room -= int(parts.lanes[p, 1])
+        if room < 0:
+            for p in placed:
+                if parts.on[p]:
+                    take_off(s, parts, p)
+
+
+def take_off(s: Supply, parts: Parts, p: int) -> None:
+    """Removes a placed part from the market."""
+    move(s, p, 0, parts, -1)
+    move(s, p, 1, parts, -1)
+    parts.on[p] = False
 
 
 def closing_prices(book: Book) -> tuple[Ints, Ints]:
-    """Prices at which nothing trades: energy at its lowest ask (none: the top of the band), compute to cover it."""
+    """Prices at which nothing trades: energy at its lowest ask (none: the top of the band), compute to
+    cover it."""
     tab = tables_of(book)
     s = supply_of(book, tab)
     ceiling = min(book.bands.energy_max, 1_000_000_000)

@@ -3,9 +3,11 @@
 In a zone, VCU-slots u[t] are n whole lanes exactly if sum u = n x duration and max u <= n. Of these, g can be
 green-only exactly if max grey <= n - g and sum over t of min(green[t], g) >= g x duration; both sides are
 monotone, so the most green-only lanes of a zone are found by bisection. An order filled with f lanes needs
-green x (lanes - G) >= (f - green) x G for its G green-only lanes: green-only lanes fill at least in proportion.
+green x (lanes - G) >= (f - green) x G for its G green-only lanes: green-only lanes fill at least in
+proportion.
 """
 
+# mypy: allow-untyped-defs, allow-untyped-calls
 from __future__ import annotations
 
 import numpy as np
@@ -47,8 +49,8 @@ def filled_lanes(book: Book, fills: Fills) -> Ints:
     return total // np.maximum(book.orders.duration_slots, 1)
 
 
-@njit(cache=True)  # type: ignore[misc]
-def green_only_lanes(used, green, lanes, duration):  # type: ignore[no-untyped-def]
+@njit(cache=True)
+def green_only_lanes(used, green, lanes, duration):
     """The most lanes, of `lanes` in a zone, that can be read as green-only (slots as given)."""
     grey = 0
     for t in range(len(used)):
@@ -66,9 +68,10 @@ def green_only_lanes(used, green, lanes, duration):  # type: ignore[no-untyped-d
     return low
 
 
-@njit(cache=True)  # type: ignore[misc]
-def _contiguous(used, slot, duration):  # type: ignore[no-untyped-def]
-    """True if the skyline is a sum of stretches of exactly `duration` slots (greedy from the left is exact)."""
+@njit(cache=True)
+def _contiguous(used, slot, duration):
+    """True if the skyline is a sum of stretches of exactly `duration` slots (greedy from the left is
+    exact)."""
     last = len(used)
     left = used.copy()
     for n in range(last):
@@ -84,8 +87,8 @@ def _contiguous(used, slot, duration):  # type: ignore[no-untyped-def]
     return True
 
 
-@njit(cache=True)  # type: ignore[misc]
-def _faults(order, zone, mode, slot, amount, lanes, green_lanes, least, duration, kind, slots):  # type: ignore[no-untyped-def]
+@njit(cache=True)
+def _faults(order, zone, mode, slot, amount, lanes, green_lanes, least, duration, kind, slots):
     fault = np.zeros(len(lanes), np.int64)
     used, green, when = np.zeros(slots, np.int64), np.zeros(slots, np.int64), np.zeros(slots, np.int64)
     n, rows = 0, len(order)

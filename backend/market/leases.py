@@ -1,11 +1,11 @@
 """Reference mechanisms without a market: first come, first served, as compute is leased today.
 
-Orders are served one by one as they were submitted (ties by id), lane by lane, and each takes free capacity at
-once; nothing is ever moved again. Buyers pay what the suppliers ask.
+Orders are served one by one as they were submitted (ties by id), lane by lane, and each takes free
+capacity at once; nothing is ever moved again. Buyers pay what the suppliers ask.
 
-fcfs    takes the earliest free slots of its window, in each at the cheapest free site, and among its zones the
-        one where that costs least. Green-only lanes take green energy of the zone as long as there is some; other
-        lanes take whichever energy is cheaper at that moment.
+fcfs    takes the earliest free slots of its window, in each at the cheapest free site, and among its zones
+        the one where that costs least. Green-only lanes take green energy of the zone as long as there is
+        some; other lanes take whichever energy is cheaper at that moment.
 greedy  the same, but shifts inside the window to the slots that are cheapest for it (ask, energy and its own
         price of carbon) at the moment it arrives.
 
@@ -13,6 +13,7 @@ An order is served as far as its cost stays within its limit. Both are generous:
 change sites, and every buyer knows all asks.
 """
 
+# mypy: allow-untyped-defs, allow-untyped-calls
 from __future__ import annotations
 
 import numpy as np
@@ -20,7 +21,7 @@ import numpy as np
 from backend.market.domain import Book, Fills, Solution
 from backend.market.jit import njit
 from backend.market.lanes import lane_faults
-from backend.market.parts import Parts, fills_of_parts, parts_of
+from backend.market.parts import fills_of_parts, parts_of
 from backend.market.selling import sell
 from backend.market.supply import BLOCKED, Supply, supply_of
 from backend.market.sweep import TRUE_COST, Posted, hard_cell, move, sweep
@@ -78,9 +79,10 @@ def asking(s: Supply) -> Posted:
     return Posted(np.zeros((kinds, zones, 2, s.load.shape[2])), willing, top)
 
 
-@njit(cache=True)  # type: ignore[misc]
-def _first_come(s, asks, parts: Parts, queue):  # type: ignore[no-untyped-def]
-    """Places single-lane parts in the order of `queue`, each in the earliest free slots of its cheapest zone."""
+@njit(cache=True)
+def _first_come(s, asks, parts, queue):
+    """Places single-lane parts in the order of `queue`, each in the earliest free slots of its cheapest
+    zone."""
     size = s.load.shape[2]
     place, when = np.empty(size, np.int32), np.empty(size, np.int32)
     for p in queue:

@@ -1,20 +1,22 @@
 """The exact reference: the whole problem as one linear programme, solved by HiGHS. For small books.
 
-Variables: lanes of every order, strand (green-only, free) and zone; their VCU-slots by slot and mode; lanes of
-every offer by mode and slot; Wh of every tranche. Rows: an order's strands fill in proportion; VCU-slots =
-lanes x duration; at most one VCU-slot per lane and slot; compute sold = compute used per cell; site capacity;
-energy burnt = energy sold per pool. Duals of the last two are rents and energy prices.
+Variables: lanes of every order, strand (green-only, free) and zone; their VCU-slots by slot and mode;
+lanes of every offer by mode and slot; Wh of every tranche. Rows: an order's strands fill in proportion;
+VCU-slots = lanes x duration; at most one VCU-slot per lane and slot; compute sold = compute used per cell;
+site capacity; energy burnt = energy sold per pool. Duals of the last two are rents and energy prices.
 """
 
+# mypy: allow-untyped-defs, allow-untyped-calls
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import scipy.sparse as sp  # type: ignore[import-untyped]
+import scipy.sparse as sp
 
-from backend.market.domain import Book, Solution
+from backend.market.domain import Book, Ints, Solution
 from backend.market.errors import MechanismError
 from backend.market.supply import BLOCKED, Floats, supply_of
 from backend.market.tables import Tables, tables_of
@@ -22,7 +24,8 @@ from backend.market.tables import Tables, tables_of
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Optimum:
-    """What HiGHS found: welfare (milli-micro, fractional), rents by offer and slot, prices by pool and slot."""
+    """What HiGHS found: welfare (milli-micro, fractional), rents by offer and slot, prices by pool and
+    slot."""
 
     welfare_milli: float
     rent: Floats
@@ -42,7 +45,7 @@ class _Builder:
         self.cols: list[Floats] = []
         self.vals: list[Floats] = []
 
-    def add(self, cost: Floats, upper: Floats) -> np.ndarray:  # type: ignore[type-arg]
+    def add(self, cost: Floats, upper: Floats) -> Ints:
         self.cost.append(np.asarray(cost, dtype=np.float64))
         self.upper.append(np.asarray(upper, dtype=np.float64))
         made = np.arange(self.columns, self.columns + len(cost))
@@ -75,10 +78,12 @@ def optimum(book: Book, *, solver: str = "ipm", time_limit: float = 0.0) -> Opti
     highs.passModel(model)
     highs.run()
     if highs.getModelStatus() != highspy.HighsModelStatus.kOptimal:
-        raise MechanismError(f"HiGHS stopped with {highs.getModelStatus()}: give it more time or a smaller book")
-    duals = np.array(highs.getSolution().row_dual)
+        raise MechanismError(
+            f"HiGHS stopped with {highs.getModelStatus()}: give it more time or a smaller book"
+        )
+    duals: Floats = np.array(highs.getSolution().row_dual, dtype=np.float64)
     capacity_rows, pool_rows = layout
-    # money is in milli-micro per VCU-slot (capacity) and per Wh (pools, = micro per kWh); minimised, so signs turn
+    # minimised, so signs turn; a dual of a pool is micro per Wh, published per kWh
     return Optimum(
         welfare_milli=-highs.getInfo().objective_function_value * 1000,
         rent=np.maximum(-duals[capacity_rows], 0.0),
@@ -104,7 +109,7 @@ def clear_lp(book: Book) -> Solution:
     return round_at(book, tab, s, parts_of(book, tab, most_lanes(tab)), EFFORTS["fine"], "lp")
 
 
-def _model(book: Book, tab: Tables):  # type: ignore[no-untyped-def]
+def _model(book: Book, tab: Tables) -> tuple[Any, tuple[Ints, Ints]]:
     import highspy
 
     b = _Builder()
@@ -156,7 +161,9 @@ def _model(book: Book, tab: Tables):  # type: ignore[no-untyped-def]
                 for m in (1,) if strand else (0, 1):
                     carbon = tab.carbon[z, m, window]
                     adder = o.carbon_price_micro_per_g[j] * tab.class_energy_wh[k] * carbon / 1000.0
-                    open_slots = (carbon <= o.max_carbon_g_per_kwh[j]) if m == 0 else np.ones(len(window), dtype=bool)
+                    open_slots = (
+                        (carbon <= o.max_carbon_g_per_kwh[j]) if m == 0 else np.ones(len(window), dtype=bool)
+                    )
                     made = b.add(adder, np.where(open_slots, np.inf, 0.0))
                     b.put(volume_row, made, 1)
                     b.put(rate_row, made, 1)
@@ -164,11 +171,16 @@ def _model(book: Book, tab: Tables):  # type: ignore[no-untyped-def]
     low.append(np.array(extra_low))
     high.append(np.array(extra_high))
     matrix = sp.csc_matrix(
-        (np.concatenate(b.vals), (np.concatenate(b.rows), np.concatenate(b.cols))), shape=(next_row, b.columns)
+        (np.concatenate(b.vals), (np.concatenate(b.rows), np.concatenate(b.cols))),
+        shape=(next_row, b.columns),
     )
     lp = highspy.HighsLp()
     lp.num_col_, lp.num_row_ = b.columns, next_row
-    lp.col_cost_, lp.col_lower_, lp.col_upper_ = np.concatenate(b.cost), np.zeros(b.columns), np.concatenate(b.upper)
+    lp.col_cost_, lp.col_lower_, lp.col_upper_ = (
+        np.concatenate(b.cost),
+        np.zeros(b.columns),
+        np.concatenate(b.upper),
+    )
     lp.row_lower_, lp.row_upper_ = np.concatenate(low), np.concatenate(high)
     lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
     lp.a_matrix_.start_, lp.a_matrix_.index_ = matrix.indptr, matrix.indices

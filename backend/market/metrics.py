@@ -1,12 +1,14 @@
 """The figures of a cleared day, on one basis for every mechanism (F9, F10).
 
-Costs are resource costs: what the suppliers ask for what is used, whoever gains at the published prices. Green
-is matched in its own slot and zone (F9). Available green is what plants offered; curtailed is the rest.
+Costs are resource costs: what the suppliers ask for what is used, whoever gains at the published prices.
+Green is matched in its own slot and zone (F9). Available green is what plants offered; curtailed is the rest.
 """
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
+
+import numpy.typing as npt
 
 from backend.market.certificate import tranche_cost
 from backend.market.domain import GREEN, GREY, Book, Solution
@@ -19,9 +21,9 @@ Metrics = dict[str, int | float | str]
 def metrics(book: Book, solution: Solution) -> Metrics:
     """Figures of `solution`; money in micro-units, energy in Wh, carbon in g, shares and the gap as ratios.
 
-    welfare_micro = value of the lanes at the buyers' limits - their own price of carbon - asks of the sites and
-    of the energy used, rounded down. buyer_cost_micro is what buyers pay: posted prices, or the asks where the
-    mechanism has no prices.
+    welfare_micro = value of the lanes at the buyers' limits - their own price of carbon - asks of the
+    sites and of the energy used, rounded down. buyer_cost_micro is what buyers pay: posted prices, or the
+    asks where the mechanism has no prices.
     """
     tab, o, f = tables_of(book), book.orders, solution.fills
     zone = tab.offer_zone[f.offer]
@@ -71,5 +73,5 @@ def metrics(book: Book, solution: Solution) -> Metrics:
     }
 
 
-def _total(values: np.ndarray) -> int:  # type: ignore[type-arg]
+def _total(values: npt.NDArray[Any]) -> int:
     return int(values.astype(object).sum()) if len(values) else 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -68,8 +68,9 @@ class OrderTable:
         )
 
     @staticmethod
-    def from_columns(columns: dict[str, npt.ArrayLike]) -> OrderTable:
-        """The table of these columns. Raises BookError where a column is missing or is not made of integers."""
+    def from_columns(columns: Mapping[str, npt.ArrayLike]) -> OrderTable:
+        """The table of these columns. Raises BookError where a column is missing or is not made of
+        integers."""
         from backend.market.validate import integer_column
 
         made = {name: integer_column(name, columns) for name in NUMERIC_FIELDS}

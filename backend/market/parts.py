@@ -1,7 +1,7 @@
 """Orders cut into parts, the units that the engine places: some green-only lanes and some free lanes each.
 
-A part keeps where its lanes run: for each of its two strands (0 green-only, 1 free) the zone is implied by the
-sites, and every one of `duration` entries names a slot and a site-and-mode.
+A part keeps where its lanes run: for each of its two strands (0 green-only, 1 free) the zone is implied by
+the sites, and every one of `duration` entries names a slot and a site-and-mode.
 """
 
 from __future__ import annotations

@@ -9,13 +9,20 @@ from backend.market.tables import Tables
 
 
 def sell(book: Book, tab: Tables, fills: Fills) -> Ints:
-    """Wh sold by each power offer and slot: the lanes' need, cheapest tranches first, ties pro rata then by id."""
+    """Wh sold by each power offer and slot: the lanes' need, cheapest tranches first, ties pro rata then
+    by id."""
     need = np.zeros((len(book.zones), 2, tab.slots), dtype=np.int64)
-    np.add.at(need, (tab.offer_zone[fills.offer], fills.mode, fills.slot), fills.lanes * tab.offer_energy_wh[fills.offer])
+    np.add.at(
+        need,
+        (tab.offer_zone[fills.offer], fills.mode, fills.slot),
+        fills.lanes * tab.offer_energy_wh[fills.offer],
+    )
     sold = np.zeros((len(book.power_offers), tab.slots), dtype=np.int64)
     for z in range(len(book.zones)):
         for m in (0, 1):
-            stack = [g for g in range(len(book.power_offers)) if tab.power_zone[g] == z and tab.power_mode[g] == m]
+            stack = [
+                g for g in range(len(book.power_offers)) if tab.power_zone[g] == z and tab.power_mode[g] == m
+            ]
             for t in np.flatnonzero(need[z, m]):
                 _sell_slot(book, stack, int(t), int(need[z, m, t]), sold)
     return sold

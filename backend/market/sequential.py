@@ -1,10 +1,10 @@
 """Reference mechanism: compute first, power afterwards.
 
-The compute market clears alone, as well as the joint one could: cheapest compute inside every window, blind to
-when power is green or cheap; each buyer keeps back the mean grid tariff for the energy it will need. Then power
-is bought for the load that resulted, as orders were submitted (ties by id): green-only lanes buy green first,
-other lanes buy green where it is cheaper than the grid. Lanes that then lack their green energy, or whose cost
-passes the limit, are given up. Buyers pay what the suppliers ask.
+The compute market clears alone, as well as the joint one could: cheapest compute inside every window,
+blind to when power is green or cheap; each buyer keeps back the mean grid tariff for the energy it will
+need. Then power is bought for the load that resulted, as orders were submitted (ties by id): green-only
+lanes buy green first, other lanes buy green where it is cheaper than the grid. Lanes that then lack their
+green energy, or whose cost passes the limit, are given up. Buyers pay what the suppliers ask.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
-from backend.market.domain import GREEN, Book, ComputeOffer, Fills, Ints, Solution
+from backend.market.domain import GREEN, Book, ComputeOffer, Fills, Solution
 from backend.market.joint import Effort, clear_joint
 from backend.market.leases import asking, pay_as_asked, without_faults
 from backend.market.orders import NUMERIC_FIELDS, OrderTable
-from backend.market.supply import Supply, supply_of
+from backend.market.supply import Floats, Supply, supply_of
 from backend.market.tables import Tables, tables_of
 
 
@@ -32,7 +33,7 @@ def _without_power(book: Book) -> Book:
     tab, o = tables_of(book), book.orders
     tariff = [int(g.ask_micro_per_kwh.mean()) for g in book.power_offers if g.mode != GREEN and g.wh.size]
     kept = tab.class_energy_wh[tab.class_row] * (sum(tariff) // max(len(tariff), 1)) // 1000
-    columns: dict[str, Ints] = {name: getattr(o, name) for name in NUMERIC_FIELDS}
+    columns: dict[str, npt.ArrayLike] = {name: getattr(o, name) for name in NUMERIC_FIELDS}
     columns["limit_micro_per_vcu_slot"] = np.maximum(o.limit_micro_per_vcu_slot - kept, 0)
     for name in ("min_green_bps", "carbon_price_micro_per_g"):
         columns[name] = np.zeros(len(o), dtype=np.int64)
@@ -79,9 +80,18 @@ def _buy_power(book: Book, cleared: Fills) -> Fills:
 
 
 def _green_lanes(
-    s: Supply, tab: Tables, room: np.ndarray, j: int, o: OrderTable, i: int, t: int, lanes: int, must: int  # type: ignore[type-arg]
+    s: Supply,
+    tab: Tables,
+    room: Floats,
+    j: int,
+    o: OrderTable,
+    i: int,
+    t: int,
+    lanes: int,
+    must: int,
 ) -> int:
-    """Lanes of this fill that run on green: those that must, and more where green is cheaper than the grid."""
+    """Lanes of this fill that run on green: those that must, and more where green is cheaper than the
+    grid."""
     z, e = int(tab.offer_zone[i]), int(tab.offer_energy_wh[i])
     left = int(room[z, GREEN, t]) - int(s.load[z, GREEN, t])
     fits = lanes if e == 0 else min(lanes, left // e)
@@ -102,7 +112,8 @@ def _marginal(s: Supply, z: int, m: int, t: int) -> float:
 
 
 def _take(s: Supply, tab: Tables, i: int, mode: int, t: int, lanes: int) -> float:
-    """Takes the energy of `lanes` from the pool; returns its cost in micro (infinite when it is not there)."""
+    """Takes the energy of `lanes` from the pool; returns its cost in micro (infinite when it is not
+    there)."""
     z = int(tab.offer_zone[i])
     load, left, cost = int(s.load[z, mode, t]), lanes * int(tab.offer_energy_wh[i]), 0.0
     s.load[z, mode, t] += left

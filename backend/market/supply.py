@@ -1,11 +1,12 @@
 """The supply side as kernels see it: sites by (class, zone), energy pools as stacked tranches.
 
-Prices live in two places only: the *rent* of a site in a slot, and the *centre* price of an energy pool. Every
-bundle price follows from them. A supply step answers smoothly: inside a tranche the price is its ask, and at a
-jump it moves with slope `rho` around the current centre (the proximal form of the step function), so that an
-order that arrives raises the price it sees, a little.
+Prices live in two places only: the *rent* of a site in a slot, and the *centre* price of an energy pool.
+Every bundle price follows from them. A supply step answers smoothly: inside a tranche the price is its
+ask, and at a jump it moves with slope `rho` around the current centre (the proximal form of the step
+function), so that an order that arrives raises the price it sees, a little.
 """
 
+# mypy: allow-untyped-defs, allow-untyped-calls
 from __future__ import annotations
 
 from typing import NamedTuple
@@ -109,8 +110,8 @@ def _pools(book: Book, tab: Tables) -> tuple[npt.NDArray[np.int64], Floats, Floa
     return steps, step_ask, np.cumsum(step_wh, axis=3)
 
 
-@njit(cache=True)  # type: ignore[misc]
-def pool_price(s, z, m, t, wh):  # type: ignore[no-untyped-def]
+@njit(cache=True)
+def pool_price(s, z, m, t, wh):
     """Smoothed price (micro per kWh) of the pool when `wh` Wh are taken from it."""
     centre, slope, share = s.centre[z, m, t], s.slope_pool[z, m], s.share[0]
     below = 0.0
@@ -126,14 +127,14 @@ def pool_price(s, z, m, t, wh):  # type: ignore[no-untyped-def]
     return centre + slope * (wh - below)
 
 
-@njit(cache=True)  # type: ignore[misc]
-def site_price(s, i, t, lanes):  # type: ignore[no-untyped-def]
+@njit(cache=True)
+def site_price(s, i, t, lanes):
     """Smoothed price (micro per VCU-slot, without energy) of site i when `lanes` lanes run on it."""
     return s.ask[i] + max(0.0, s.rent[i, t] + s.slope_site[i] * (lanes - s.capacity[i, t] * s.share[0]))
 
 
-@njit(cache=True)  # type: ignore[misc]
-def soft_cell(s, k, z, m, t, lanes):  # type: ignore[no-untyped-def]
+@njit(cache=True)
+def soft_cell(s, k, z, m, t, lanes):
     """Cheapest (price, offer) for `lanes` more lanes in a cell, all in, at smoothed supply."""
     best, chosen = 1e30, -1
     first = s.members[k, z, 0]
@@ -152,8 +153,8 @@ def soft_cell(s, k, z, m, t, lanes):  # type: ignore[no-untyped-def]
     return best, chosen
 
 
-@njit(cache=True)  # type: ignore[misc]
-def recentre(s):  # type: ignore[no-untyped-def]
+@njit(cache=True)
+def recentre(s):
     """Moves every rent and every centre to the price that the present loads give."""
     s.stamp[:] += 1
     for i in range(s.capacity.shape[0]):

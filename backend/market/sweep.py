@@ -6,6 +6,7 @@ POSTED takes what is cheapest at posted prices, TRUE_COST what supply really ask
 overfill, at a price that grows where it is crowded.
 """
 
+# mypy: allow-untyped-defs, allow-untyped-calls
 from __future__ import annotations
 
 from typing import NamedTuple
@@ -28,8 +29,8 @@ class Posted(NamedTuple):
     willing_wh: npt.NDArray[np.float64]  # [z][m][t]
 
 
-@njit(cache=True, inline="always")  # type: ignore[misc]
-def _true_step(s, z, m, t, wh):  # type: ignore[no-untyped-def]
+@njit(cache=True, inline="always")
+def _true_step(s, z, m, t, wh):
     """Ask (micro per kWh) of the tranche that serves the Wh-th watt-hour."""
     for n in range(s.steps[z, m, t]):
         if wh <= s.step_top[z, m, t, n]:
@@ -37,8 +38,8 @@ def _true_step(s, z, m, t, wh):  # type: ignore[no-untyped-def]
     return 1e30
 
 
-@njit(cache=True)  # type: ignore[misc]
-def hard_cell(s, posted, k, z, m, t, lanes, hard):  # type: ignore[no-untyped-def]
+@njit(cache=True)
+def hard_cell(s, posted, k, z, m, t, lanes, hard):
     """Cheapest (price, offer) for `lanes` more lanes at posted prices; ranks sites by true cost."""
     best, chosen = 1e30, -1
     for n in range(s.members.shape[2]):
@@ -70,8 +71,8 @@ def hard_cell(s, posted, k, z, m, t, lanes, hard):  # type: ignore[no-untyped-de
     return best, chosen
 
 
-@njit(cache=True)  # type: ignore[misc]
-def see_cell(s, posted, k, z, t, lanes, hard):  # type: ignore[no-untyped-def]
+@njit(cache=True)
+def see_cell(s, posted, k, z, t, lanes, hard):
     """Brings the cached cells (both modes) of class k, zone z, slot t up to date for `lanes` lanes."""
     for m in range(2):
         if hard == SOFT:
@@ -84,8 +85,8 @@ def see_cell(s, posted, k, z, t, lanes, hard):  # type: ignore[no-untyped-def]
     s.cell_lanes[k, z, t] = lanes
 
 
-@njit(cache=True)  # type: ignore[misc]
-def kth_smallest(values, size, k):  # type: ignore[no-untyped-def]
+@njit(cache=True)
+def kth_smallest(values, size, k):
     """The k-th smallest (from 1) of values[:size]; permutes them."""
     low, high, want = 0, size - 1, k - 1
     while low < high:
@@ -109,8 +110,8 @@ def kth_smallest(values, size, k):  # type: ignore[no-untyped-def]
     return values[want]
 
 
-@njit(cache=True)  # type: ignore[misc]
-def move(s, p, strand, parts, sign):  # type: ignore[no-untyped-def]
+@njit(cache=True)
+def move(s, p, strand, parts, sign):
     lanes = parts.lanes[p, strand] * sign
     if lanes == 0:
         return
@@ -124,8 +125,8 @@ def move(s, p, strand, parts, sign):  # type: ignore[no-untyped-def]
         s.stamp[z, t] += 1
 
 
-@njit(cache=True)  # type: ignore[misc]
-def _choose(s, posted, parts, p, strand, hard, work, place, chosen):  # type: ignore[no-untyped-def]
+@njit(cache=True)
+def _choose(s, posted, parts, p, strand, hard, work, place, chosen):
     """The cheapest strand of part p, written to chosen[0] (places) and chosen[1] (slots).
 
     Returns the perceived cost and the posted payment of one lane; a cost above 1e29 means that none fits.
@@ -173,8 +174,8 @@ def _choose(s, posted, parts, p, strand, hard, work, place, chosen):  # type: ig
     return best, best_pay
 
 
-@njit(cache=True)  # type: ignore[misc]
-def _own_cost(s, parts, p, strand, own):  # type: ignore[no-untyped-def]
+@njit(cache=True)
+def _own_cost(s, parts, p, strand, own):
     """What a placed strand costs where it is, its own weight not counted; own[t] gets each slot's share."""
     first, lanes = parts.first[p, strand], parts.lanes[p, strand]
     total = 0.0
@@ -189,8 +190,8 @@ def _own_cost(s, parts, p, strand, own):  # type: ignore[no-untyped-def]
     return total
 
 
-@njit(cache=True)  # type: ignore[misc]
-def _best_cost(s, posted, parts, p, strand, own, work):  # type: ignore[no-untyped-def]
+@njit(cache=True)
+def _best_cost(s, posted, parts, p, strand, own, work):
     """The least a lane of the strand could cost, what it holds valued at `own`."""
     k, start, room = parts.kind[p], parts.start[p], parts.deadline[p] - parts.start[p]
     lanes, duration = parts.lanes[p, strand], parts.duration[p]
@@ -216,8 +217,8 @@ def _best_cost(s, posted, parts, p, strand, own, work):  # type: ignore[no-untyp
     return best
 
 
-@njit(cache=True)  # type: ignore[misc]
-def _stays(s, posted, parts, p, own, work):  # type: ignore[no-untyped-def]
+@njit(cache=True)
+def _stays(s, posted, parts, p, own, work):
     """True if a placed part pays less than its limit and could gain next to nothing by moving."""
     value = parts.limit[p] * parts.duration[p]
     total = 0.0
@@ -234,15 +235,15 @@ def _stays(s, posted, parts, p, own, work):  # type: ignore[no-untyped-def]
     return total < value * (parts.lanes[p, 0] + parts.lanes[p, 1])
 
 
-@njit(cache=True)  # type: ignore[misc]
-def _keep(parts, p, strand, chosen):  # type: ignore[no-untyped-def]
+@njit(cache=True)
+def _keep(parts, p, strand, chosen):
     first = parts.first[p, strand]
     for n in range(parts.duration[p]):
         parts.place[first + n], parts.when[first + n] = chosen[0, n], chosen[1, n]
 
 
-@njit(cache=True)  # type: ignore[misc]
-def _try(s, posted, parts, p, hard, work, place, chosen):  # type: ignore[no-untyped-def]
+@njit(cache=True)
+def _try(s, posted, parts, p, hard, work, place, chosen):
     """Places part p where it is cheapest, both strands or none; returns (placed, could be placed at all)."""
     value = (parts.lanes[p, 0] + parts.lanes[p, 1]) * parts.limit[p] * parts.duration[p]
     total, paid = 0.0, 0.0
@@ -260,8 +261,8 @@ def _try(s, posted, parts, p, hard, work, place, chosen):  # type: ignore[no-unt
     return True, True
 
 
-@njit(cache=True)  # type: ignore[misc]
-def sweep(s, posted, parts, turn, hard):  # type: ignore[no-untyped-def]
+@njit(cache=True)
+def sweep(s, posted, parts, turn, hard):
     """Re-places the parts in the order of `turn`; returns how many changed between placed and not."""
     size = s.load.shape[2]
     work, chosen, place = np.empty((3, size)), np.empty((2, size), np.int32), np.empty(size, np.int32)
@@ -285,8 +286,8 @@ def sweep(s, posted, parts, turn, hard):  # type: ignore[no-untyped-def]
     return changed
 
 
-@njit(cache=True)  # type: ignore[misc]
-def crowd(s, posted, step_site, step_pool):  # type: ignore[no-untyped-def]
+@njit(cache=True)
+def crowd(s, posted, step_site, step_pool):
     """Raises the price of crowding where more is placed than firm supply has; returns overfull site-slots."""
     full = 0
     for i in range(s.capacity.shape[0]):
@@ -306,8 +307,8 @@ def crowd(s, posted, step_site, step_pool):  # type: ignore[no-untyped-def]
     return full
 
 
-@njit(cache=True)  # type: ignore[misc]
-def restless(s, posted, parts):  # type: ignore[no-untyped-def]
+@njit(cache=True)
+def restless(s, posted, parts):
     """Which parts should move: those on an overfull or unwilling cell, and those without a place."""
     out = np.zeros(len(parts.order), np.bool_)
     for p in range(len(parts.order)):

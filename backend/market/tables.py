@@ -12,7 +12,8 @@ from backend.market.domain import GREEN, GREY, Book, Ints
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tables:
-    """Rows of zones, classes, offers and orders are those of the book; `zone_bits` has bit n for zone row n."""
+    """Rows of zones, classes, offers and orders are those of the book; `zone_bits` has bit n for zone row
+    n."""
 
     slots: int
     class_row: Ints  # per order
@@ -27,7 +28,9 @@ class Tables:
     offer_capacity: Ints  # [offer][slot], 0 outside its window
     power_zone: Ints
     power_mode: Ints
-    starved: npt.NDArray[np.bool_]  # [zone][mode][slot] pools too small to power a single lane: they cannot sell
+    starved: npt.NDArray[
+        np.bool_
+    ]  # [zone][mode][slot] pools too small to power a single lane: they cannot sell
 
 
 def tables_of(book: Book) -> Tables:

@@ -34,7 +34,8 @@ _RANGES = {  # column -> (lowest, highest, what it is)
 
 
 def integer_column(name: str, columns: Mapping[str, npt.ArrayLike]) -> npt.NDArray[np.int64]:
-    """Column `name` as int64 (uint64 for the zone mask). Raises BookError for a gap, a fraction, NaN or overflow."""
+    """Column `name` as int64 (uint64 for the zone mask). Raises BookError for a gap, a fraction, NaN or
+    overflow."""
     if name not in columns:
         raise BookError(f"orders.{name}", None, "the column is missing")
     given = np.asarray(columns[name])
@@ -52,7 +53,7 @@ def integer_column(name: str, columns: Mapping[str, npt.ArrayLike]) -> npt.NDArr
     for row in (int(np.argmin(given)), int(np.argmax(given))):
         if not low <= int(given[row]) <= high:
             raise BookError(f"orders.{name}[{row}]", int(given[row]), "does not fit 64 bits")
-    return given.astype(wanted).reshape(-1)
+    return given.astype(wanted).reshape(-1)  # type: ignore[return-value]  # the mask is uint64
 
 
 def validate(book: Book) -> None:
