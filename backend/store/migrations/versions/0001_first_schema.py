@@ -217,7 +217,6 @@ def upgrade() -> None:
         sa.Column("order_index", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("order_hash", Hex(32), nullable=False),
         sa.Column("maker", Hex(20), nullable=False),
-        sa.Column("nonce", UInt64(), nullable=False),
         sa.Column("lanes_filled", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("cost_micro", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("block_number", sa.BigInteger(), autoincrement=False, nullable=False),
