@@ -152,12 +152,17 @@ def signatures_of(event: Event, calls: Calls, function: str) -> bytes | None:
     return call.args["sigs"] if call is not None and call.name == function else None
 
 
+def struct_of(call: Call | None, function: str) -> Mapping[str, Any] | None:
+    """The struct a call of `function` took as its first argument, whatever the argument's name."""
+    return next(iter(call.args.values())) if call is not None and call.name == function else None
+
+
 def publications(log: Log, calls: Calls) -> tuple[PublicationFact, ...]:
     """What the committee published, with its signatures."""
     found = []
     for event in log.get((ORACLE, "Published"), ()):
         call = calls.get(event.tx)
-        sent = call.args.get("publication") if call is not None and call.name == "publish" else None
+        sent = struct_of(call, "publish")
         signatures = signatures_of(event, calls, "publish")
         found.append(PublicationFact(event.args, sent, signatures, place_of(event)))
     return tuple(found)

@@ -215,11 +215,12 @@ def _devices(log: assemble.Log, calls: Mapping[str, Call], archive: Archive) -> 
     for event in log.get(("DeliveryOracle", "DeviceAttested"), ()):
         meter = event.args["meterId"]
         call = calls.get(event.tx)
-        sent = call.args if call is not None and call.name == "attestDevice" else {}
+        sent = assemble.struct_of(call, "attestDevice")
+        signatures = assemble.signatures_of(event, calls, "attestDevice")
         terms = {**recorded.get((event.tx, meter), {}), "meterId": meter}
         document = archive.get("evidence", event.args["evidenceHash"])
         place = assemble.place_of(event)
-        found.append(DeviceFact(terms, sent.get("attestation"), sent.get("sigs"), place, document))
+        found.append(DeviceFact(terms, sent, signatures, place, document))
     return tuple(found)
 
 
