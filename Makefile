@@ -56,6 +56,9 @@ SOLIDITY := $(shell find contracts -name '*.sol')
 
 build: setup .build/contracts ## compile the contracts, write backend/chain/artifacts
 
+demo: build ## the embedded market day, end to end
+	@$(BIN)/bitwatt demo --out runs/demo --fresh
+
 test-contracts: build ## the contracts' law
 	@forge test
 

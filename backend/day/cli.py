@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -26,6 +25,9 @@ Rpc = Annotated[str | None, typer.Option(help="a development chain (31337); none
 Seed = Annotated[int, typer.Option(help="draws keys, deadlines, faults", min=0)]
 
 
+Fresh = Annotated[bool, typer.Option("--fresh", help="drop what --out holds and start anew")]
+
+
 def _file(help_text: str) -> Any:
     return typer.Option(help=help_text, exists=True, dir_okay=False, readable=True)
 
@@ -45,6 +47,7 @@ def market_day_command(
     rpc: Rpc = None,
     orders: Annotated[int | None, typer.Option(help="take at most this many orders", min=1)] = None,
     seed: Seed = 0,
+    fresh: Fresh = False,
     json_output: Json = False,
 ) -> None:
     """Run a whole market day on given files; repeat the command to finish a run that was killed."""
@@ -66,7 +69,7 @@ def market_day_command(
         "orders": orders,
         **{name: f"sha256:{_digest(path)}" for name, path in files.items()},
     }
-    _run(out, rpc, seed, parameters, load, json_output)
+    _run(out, rpc, seed, parameters, load, fresh, json_output)
 
 
 @demo.command()
@@ -75,6 +78,7 @@ def demo_command(
     rpc: Rpc = None,
     orders: Annotated[int, typer.Option(help="how many orders", min=1)] = DEMO_ORDERS,
     seed: Seed = 0,
+    fresh: Fresh = False,
     json_output: Json = False,
 ) -> None:
     """Run the embedded market day; needs no files and no network."""
@@ -84,7 +88,7 @@ def demo_command(
 
         return embedded_day(seed=seed, orders=orders)
 
-    _run(out, rpc, seed, {"command": "demo", "orders": orders}, load, json_output)
+    _run(out, rpc, seed, {"command": "demo", "orders": orders}, load, fresh, json_output)
 
 
 def _run(
@@ -93,6 +97,7 @@ def _run(
     seed: int,
     parameters: dict[str, Any],
     load: Callable[[], DayInput],
+    fresh: bool,
     json_output: bool,
 ) -> None:
     from backend.day.children import ChildFailed
@@ -102,7 +107,7 @@ def _run(
     from backend.day.stages.finishing import show
 
     narrator = Narrator()
-    options = Options(out, seed, rpc, {**parameters, "seed": seed, "rpc": rpc}, load)
+    options = Options(out, seed, rpc, {**parameters, "seed": seed, "rpc": rpc}, load, fresh)
     known = (
         ChainError, DataFileError, MarketError, ChildFailed, Interrupted, OutInUse, RunMismatch, OSError
     )  # fmt: skip
@@ -112,7 +117,7 @@ def _run(
         narrator.say(f"bitwatt: {error}")
         raise typer.Exit(130 if isinstance(error, Interrupted) else 1) from None
     if json_output:
-        typer.echo(json.dumps(report, indent=1, sort_keys=True))
+        typer.echo((out / "report.json").read_text(encoding="utf-8"), nl=False)
     else:
         show(report, out, Console())
     if report["audit"]["failed"]:

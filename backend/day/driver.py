@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import threading
 import time
@@ -58,13 +59,17 @@ class Interrupted(Exception):
 
 @dataclass(frozen=True)
 class Options:
-    """What one run is asked to do. `parameters` tells it apart from another; `load` reads the day."""
+    """What one run is asked to do. `parameters` tells it apart from another; `load` reads the day.
+
+    `fresh` drops what an earlier run left in `out`.
+    """
 
     out: Path
     seed: int
     rpc: str | None
     parameters: dict[str, Any]
     load: Callable[[], DayInput]
+    fresh: bool = False
 
 
 def run_day(options: Options, narrator: Narrator) -> dict[str, Any]:
@@ -73,7 +78,10 @@ def run_day(options: Options, narrator: Narrator) -> dict[str, Any]:
     Raises RunMismatch for a folder of another command, Interrupted on SIGTERM and SIGINT, and the stages'
     errors. Child processes end with it unless it is killed outright.
     """
-    state = RunState(options.out.resolve(), options.parameters)
+    out = options.out.resolve()
+    if options.fresh:
+        _clear(out)
+    state = RunState(out, options.parameters)
     report = state.out / "report.json"
     if state.finished and report.exists():
         narrator.say(f"this day is finished: {report}")
@@ -84,6 +92,16 @@ def run_day(options: Options, narrator: Narrator) -> dict[str, Any]:
             return _run(options, state, children, narrator)
         finally:
             children.stop()
+
+
+def _clear(out: Path) -> None:
+    """Ends the children of the run in `out` and removes it; leaves a folder alone that holds no run."""
+    if not (out / "run.json").exists():
+        return
+    with _one_driver(out):
+        state = RunState.stored(out)
+        Children(state, out / "logs").stop()
+        shutil.rmtree(out)
 
 
 def _run(options: Options, state: RunState, children: Children, narrator: Narrator) -> dict[str, Any]:

@@ -47,6 +47,12 @@ class RunState:
         self._data.setdefault("ports", {})
         self.save()
 
+    @classmethod
+    def stored(cls, out: Path) -> RunState:
+        """The run that is in `out`, whatever its command."""
+        recorded = json.loads((out / "run.json").read_text(encoding="utf-8"))
+        return cls(out, recorded["parameters"])
+
     def save(self) -> None:
         """Writes the file, whole or not at all."""
         scratch = self.path.with_suffix(".part")
@@ -89,6 +95,7 @@ class RunState:
     def forget_chain(self) -> None:
         """Forgets the chain and everything that lived on it."""
         self._data["chain"] = {}
+        self._data["ports"] = {name: port for name, port in self.ports.items() if name == "anvil"}
         self._data["seconds"] = {
             name: spent for name, spent in self.seconds.items() if name in ("load", "clear")
         }

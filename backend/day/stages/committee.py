@@ -66,9 +66,9 @@ def start(context: Context, lying: int) -> None:
     if context.state.chain.get("delivered"):
         return
     running = [name for name in node_names() if context.children.find(name)]
-    if not running:
-        context.state.ports.update({name: free_port() for name in node_names()})
-        context.state.save()
+    for name in node_names():  # agents address their spool by these, so they last as long as the chain
+        context.state.ports.setdefault(name, free_port())
+    context.state.save()
     for number, name in enumerate(node_names()):
         if name in running:
             continue
