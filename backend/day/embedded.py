@@ -21,13 +21,14 @@ from typing import Final
 
 from backend.day import draws
 from backend.day.errors import DataFileError
-from backend.day.join import DaySources, join_day
+from backend.day.join import join_day
 from backend.day.params import DayParameters
 from backend.day.sources.carbon import CarbonFile
 from backend.day.sources.generation import GenerationFile, read_simbench
 from backend.day.sources.jobs import JobRow, JobsFile
 from backend.day.sources.prices import PriceFile
 from backend.day.sources.series import Series
+from backend.day.sources.together import DaySources
 from backend.day.types import DayInput
 
 DAY: Final = date(2016, 5, 4)

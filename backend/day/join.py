@@ -6,29 +6,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import date, datetime, time, timedelta
+from dataclasses import replace
+from datetime import date, datetime, time
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from backend.day import draws
 from backend.day.errors import DataFileError, RefusedRow
 from backend.day.horizon import Horizon, carbon_finisher, energy_slots, mean_slots, price_finisher
-from backend.day.orders import MarketLevel, classes_of, energy_wh, make_job
+from backend.day.orders import classes_of, energy_wh, level_of, make_job
 from backend.day.params import DayParameters
+from backend.day.remarks import remarks_of
 from backend.day.sites import make_sites
 from backend.day.sources import (
     CarbonFile,
     GenerationFile,
     JobRow,
-    JobsFile,
-    PriceFile,
     read_carbon,
     read_generation,
     read_jobs,
     read_price,
 )
 from backend.day.sources.survey import read_node_gpus, read_tolerance
+from backend.day.sources.together import DaySources
 from backend.day.supply import (
     PlantSeries,
     book_share_ppm,
@@ -39,23 +39,9 @@ from backend.day.supply import (
     power_offer,
     scale_plants,
 )
-from backend.day.types import DayClass, DayComputeOffer, DayInput, DayJob, DayPlant, DayZone, SourceNote
+from backend.day.types import DayClass, DayComputeOffer, DayInput, DayZone, SourceNote
 from backend.day.windows import Windows, make_windows, slots_per_day
-from backend.day.zones import choose_key, plan_of, standard_wh
-
-
-@dataclass(frozen=True)
-class DaySources:
-    """What was read. `day_ahead` is the forecast file of the same plants, where there is one."""
-
-    name: str
-    jobs: JobsFile
-    generation: GenerationFile
-    price: PriceFile
-    carbon: CarbonFile
-    day_ahead: GenerationFile | None = None
-    nodes: Mapping[str, int] | None = None
-    refused: tuple[RefusedRow, ...] = ()
+from backend.day.zones import choose_key, plan_of
 
 
 def load_day(
@@ -173,7 +159,7 @@ def join_day(
     power = [power_offer(plant, kinds[plant.name], params) for plant in plants]
     power += [grid_offer(grid, tariff[grid.zone_id]) for grid in grids]
 
-    level = _level(classes, offers, tariff, carbon, slot_s)
+    level = level_of(classes, offers, tariff, carbon, slot_s)
     zone = ZoneInfo(sources.jobs.timezone)
     midnight = _unix(datetime.combine(day, time()), zone) // slot_s * slot_s
     jobs = tuple(
@@ -188,14 +174,6 @@ def join_day(
             seed,
         )
         for w in windows.jobs
-    )
-    refused = (
-        *sources.jobs.refused,
-        *sources.generation.refused,
-        *(sources.day_ahead.refused if sources.day_ahead else ()),
-        *sources.price.refused,
-        *sources.carbon.refused,
-        *sources.refused,
     )
     return DayInput(
         name=sources.name,
@@ -214,14 +192,14 @@ def join_day(
         tariff_micro_per_kwh=tariff,
         grid_carbon_g_per_kwh=carbon,
         jobs=jobs,
-        refused=tuple(sorted(refused, key=lambda row: (row.file, row.line, row.field))),
+        refused=sources.all_refused(),
         notes=(
             SourceNote("jobs", sources.jobs.file, sources.jobs.format, day, day, 0),
             *supply_notes,
             *price_notes,
             *carbon_notes,
         ),
-        remarks=(*remarks, *_remarks(sources, windows, jobs, params, target, share, day_slots, plants)),
+        remarks=(*remarks, *remarks_of(sources, windows, jobs, params, target, day_slots, plants)),
         params=params,
         seed=seed,
     )
@@ -340,74 +318,3 @@ def _zone_wh(offers: Sequence[DayComputeOffer], zone_id: int, slots: int) -> lis
             for slot in range(offer.start_slot, offer.end_slot):
                 need[slot] += offer.capacity * offer.energy_wh_per_vcu_slot
     return need
-
-
-def _level(
-    classes: Sequence[DayClass],
-    offers: Sequence[DayComputeOffer],
-    tariff: Sequence[Sequence[int]],
-    carbon: Sequence[Sequence[int]],
-    slot_s: int,
-) -> MarketLevel:
-    """Typical cost of a VCU-slot: mean ask plus the class's standard energy at the mean tariff."""
-    prices = [value for zone in tariff for value in zone]
-    mean_tariff = max(0, sum(prices) // len(prices))
-    cost = {}
-    for c in classes:
-        asks = [offer.ask_micro_per_vcu_slot for offer in offers if offer.class_id == c.class_id]
-        cost[c.class_id] = sum(asks) // len(asks) + standard_wh(c.it_w, slot_s) * mean_tariff // 1000
-    return MarketLevel(cost, [sum(zone) // len(zone) for zone in carbon])
-
-
-def _remarks(
-    sources: DaySources,
-    windows: Windows,
-    jobs: Sequence[DayJob],
-    params: DayParameters,
-    target: int,
-    share: Sequence[int],
-    day_slots: int,
-    plants: Sequence[DayPlant],
-) -> list[str]:
-    """What a reader of the report must know about how the day was made."""
-    later = sum(share[day_slots:]) * 100 // max(1, sum(share))
-    offered = sum(sum(plant.forecast_wh) for plant in plants)
-    multiple = params.supply_multiple_ppm / 1_000_000
-    remarks = [
-        f"{sources.price.currency} to {params.settlement_currency}: "
-        f"{params.fx_ppm[sources.price.currency] / 1_000_000:g}; grid tariff = price + "
-        f"{params.grid_fee_micro_per_kwh / 1_000_000:g} per kWh of network use and levies",
-        f"green supply: the first day's full forecast is {multiple:g} x {target} Wh, the energy of the day's "
-        f"orders; each slot offers this book's own share ({later} % of the shares lie on later days), "
-        f"{offered} Wh in all",
-    ]
-    if windows.clipped:
-        remarks.append(
-            f"{windows.clipped} deadlines lie beyond {params.max_days} days and were set to its end"
-        )
-    if windows.dropped:
-        remarks.append(
-            f"{windows.dropped} jobs cannot finish within {params.max_days} days and were left out"
-        )
-    if sources.jobs.format == "openb":
-        remarks.append(
-            "openb has no calendar: its day 0 is taken as 1 January "
-            f"{windows.jobs[0].row.submit_local.year}; a shared GPU counts as a whole one"
-        )
-    remarks.extend(
-        f"{sources.jobs.file}: {count} rows are no orders: {reason}" for reason, count in sources.jobs.skipped
-    )
-    if sources.day_ahead is not None:
-        remarks.append(
-            "power is offered from the day-ahead forecast after "
-            f"{params.intraday_correction_ppm // 10_000} % of its error has become known"
-        )
-    else:
-        remarks.append("the generation file brings no forecast: its error is drawn with the stated deviation")
-    remarks.append(f"{sum(job.urgent for job in jobs)} of {len(jobs)} orders are urgent")
-    return remarks
-
-
-def horizon_days(day: date, slots: int, slot_s: int) -> list[date]:
-    """The local days of a horizon."""
-    return [day + timedelta(days=n) for n in range(slots * slot_s // 86_400)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from backend.day import draws
 from backend.day.params import PPM, DayParameters
-from backend.day.types import NO_CARBON_CAP, DayClass, DayJob
+from backend.day.types import NO_CARBON_CAP, DayClass, DayComputeOffer, DayJob
 from backend.day.windows import JobWindow, Windows
 from backend.day.zones import CLASS_IT_W, STANDARD_CLASS, standard_wh
 
@@ -102,3 +102,20 @@ def make_job(
         kind=0,
         submitted_at=max(submit_unix, midnight_unix),
     )
+
+
+def level_of(
+    classes: Sequence[DayClass],
+    offers: Sequence[DayComputeOffer],
+    tariff: Sequence[Sequence[int]],
+    carbon: Sequence[Sequence[int]],
+    slot_s: int,
+) -> MarketLevel:
+    """Typical cost of a VCU-slot: mean ask plus the class's standard energy at the mean tariff."""
+    prices = [value for zone in tariff for value in zone]
+    mean_tariff = max(0, sum(prices) // len(prices))
+    cost = {}
+    for c in classes:
+        asks = [offer.ask_micro_per_vcu_slot for offer in offers if offer.class_id == c.class_id]
+        cost[c.class_id] = sum(asks) // len(asks) + standard_wh(c.it_w, slot_s) * mean_tariff // 1000
+    return MarketLevel(cost, [sum(zone) // len(zone) for zone in carbon])

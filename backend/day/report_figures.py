@@ -68,10 +68,10 @@ def figures_of(
         "Curtailment": lambda ax: _curtailment(ax, report),
         "Gas by step": lambda ax: _gas(ax, report["gas"]),
     }
-    return {name: _svg(draw, wide=index < 2) for index, (name, draw) in enumerate(drawings.items())}
+    return {name: _svg(name, draw, wide=index < 2) for index, (name, draw) in enumerate(drawings.items())}
 
 
-def _svg(draw: Callable[[Axes], None], wide: bool) -> str:
+def _svg(name: str, draw: Callable[[Axes], None], wide: bool) -> str:
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(9.2, 3.0) if wide else (4.5, 2.9), layout="constrained")
         figure.patch.set_alpha(0)
@@ -84,10 +84,12 @@ def _svg(draw: Callable[[Axes], None], wide: bool) -> str:
     text = text[text.index("<svg") :]
     for stand_in, variable in COLOURS.values():
         text = text.replace(stand_in, variable)
+    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
+    text = re.sub(r'<g id="[^"]*">', "<g>", text)  # ids of groups repeat from drawing to drawing
     text = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", text)
-    return re.sub(
-        r'(<svg[^>]*?) width="[^"]*" height="[^"]*"|(<svg[^>]*?) height="[^"]*"', r"\1\2", text, count=1
-    )
+    text = re.sub(r"font-family: [^;\"]*; ?", "", text)
+    text = re.sub(r' (width|height)="[^"]*pt"', "", text, count=2)
+    return text.replace("<svg ", f'<svg role="img" aria-label="{name}" ', 1)
 
 
 def _hours(day: DayInput) -> npt.NDArray[np.float64]:
