@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.28;
+
+import {ISettlement} from "../../../contracts/interfaces/ISettlement.sol";
+import {Check} from "../support/Check.sol";
+import {Handler} from "./Handler.sol";
+
+/// @dev The laws that hold after any sequence of legal calls; forge runs with fail_on_revert.
+contract MarketInvariants is Check {
+    struct FuzzSelector {
+        address addr;
+        bytes4[] selectors;
+    }
+
+    Handler internal handler;
+
+    function setUp() public {
+        handler = new Handler();
+    }
+
+    function targetContracts() public view returns (address[] memory list) {
+        list = new address[](1);
+        list[0] = address(handler);
+    }
+
+    /// @dev The acts; not the helpers and views that the handler inherits.
+    function targetSelectors() public view returns (FuzzSelector[] memory list) {
+        list = new FuzzSelector[](1);
+        bytes4[] memory acts = new bytes4[](17);
+        acts[0] = Handler.clearChunk.selector;
+        acts[1] = Handler.finalise.selector;
+        acts[2] = Handler.reportSlot.selector;
+        acts[3] = Handler.meterPool.selector;
+        acts[4] = Handler.settleSlot.selector;
+        acts[5] = Handler.payPool.selector;
+        acts[6] = Handler.refundSlot.selector;
+        acts[7] = Handler.settleAgain.selector;
+        acts[8] = Handler.retire.selector;
+        acts[9] = Handler.transfer.selector;
+        acts[10] = Handler.deposit.selector;
+        acts[11] = Handler.withdraw.selector;
+        // more often than the rest, so that a run reaches the end of the day
+        acts[12] = Handler.reportSlot.selector;
+        acts[13] = Handler.meterPool.selector;
+        acts[14] = Handler.settleSlot.selector;
+        acts[15] = Handler.settleSlot.selector;
+        acts[16] = Handler.payPool.selector;
+        list[0] = FuzzSelector(address(handler), acts);
+    }
+
+    function invariant_money_is_conserved() public view {
+        (uint256 total, uint256 tokens) = handler.moneyTotal();
+        eq(handler.moneyLedger(), total, "ledger");
+        eq(tokens, total, "tokens");
+    }
+
+    function invariant_what_is_locked_is_what_is_not_settled() public view {
+        for (uint256 i; i < 4; ++i) {
+            (uint256 held, uint256 expected) = handler.lockOf(i);
+            eq(held, expected, "buyer's lock");
+        }
+    }
+
+    function invariant_supply_is_minted_less_retired() public view {
+        for (uint256 i; i < handler.ID_COUNT(); ++i) {
+            uint256 id = handler.idOf(i);
+            (uint256 minted, uint256 retired, uint256 supply) = handler.supplyOf(id);
+            eq(supply, minted - retired, "supply");
+            eq(handler.balancesOf(id), supply, "balances");
+            if (i < 3) isTrue(minted <= handler.meteredWh(1 + i), "never more than was metered");
+        }
+    }
+
+    function invariant_nothing_is_settled_twice() public view {
+        for (uint256 c; c < handler.chunkCount(); ++c) {
+            for (uint256 t; t < 4; ++t) {
+                isTrue(handler.timesClosed(c, t) <= 1, "closed once");
+            }
+        }
+    }
+
+    function invariant_no_order_is_overfilled() public view {
+        for (uint64 n = 1; n < handler.nonces(); ++n) {
+            eq(handler.fillOf(n), handler.lanesBought(n), "lanes");
+            isTrue(handler.fillOf(n) <= 1000, "within the order");
+        }
+    }
+
+    function invariant_matched_stays_within_delivered() public view {
+        for (uint256 t; t < 4; ++t) {
+            for (uint256 z; z < 2; ++z) {
+                ISettlement.Pool memory p = handler.poolOf(t, z);
+                isTrue(p.matchedWh <= p.deliveredWh, "matched");
+            }
+        }
+    }
+}
