@@ -28,6 +28,7 @@ WINDOW_BYTES = 600_000
 _POLL_SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
 _PATIENCE_SECONDS = 120.0
 _NUDGE_SECONDS = 0.5
+_RECEIPT_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +167,7 @@ def _broadcast(rpc: Rpc, items: Sequence[_Signed]) -> None:
 def _collect(rpc: Rpc, chain_id: int, window: Sequence[_Signed], mined: dict[str, int]) -> list[Receipt]:
     found: dict[str, dict[str, Any]] = {}
     waiting = list(window)
-    started = nudged = time.monotonic()
+    started = nudged = seen = time.monotonic()
     attempt = 0
     while True:
         answers = rpc.batch([("eth_getTransactionReceipt", [item.hash]) for item in waiting])
@@ -175,9 +176,11 @@ def _collect(rpc: Rpc, chain_id: int, window: Sequence[_Signed], mined: dict[str
         if not waiting:
             return [_receipt(rpc, item, found[item.hash]) for item in window]
         first = waiting[0]
-        if first.nonce < mined[first.sender.address]:
-            raise PlanMismatch(first.sender.address, first.nonce, first.call.label)
         now = time.monotonic()
+        if first.nonce >= mined[first.sender.address]:
+            seen = now  # not mined when last asked; a node may count it before it shows the receipt
+        elif now - seen > _RECEIPT_SECONDS:
+            raise PlanMismatch(first.sender.address, first.nonce, first.call.label)
         if now - started > _PATIENCE_SECONDS:
             raise ChainError(
                 f"{first.call.label}: not mined in {_PATIENCE_SECONDS:.0f} s; is the node mining?"

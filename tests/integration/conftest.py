@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pytest
 
 from backend.chain.anvil import start_anvil
 from backend.chain.rpc import Rpc
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # for the helper modules beside the tests
 
 
 @pytest.fixture
