@@ -57,6 +57,7 @@ class Settings(BaseSettings):
     gate_lead_seconds: int = Field(default=3600, ge=0)
     calendar_days: int = Field(default=7, ge=1, le=31)
     deposit_check: bool = True
+    demo_login: bool = False
 
     # web
     frontend: Path | None = None
@@ -80,6 +81,8 @@ class Settings(BaseSettings):
             )
         if len(self.secret.get_secret_value()) < 32:
             raise ValueError("secret is shorter than 32 characters: set BITWATT_SECRET to a longer one")
+        if self.demo_login and self.chain_id != DEV_CHAIN_ID:
+            raise ValueError(f"demo_login is for chain {DEV_CHAIN_ID} only: switch it off")
         if self.chain_id != DEV_CHAIN_ID and self.rpc_url is None:
             raise ValueError(f"rpc_url is missing: off chain {DEV_CHAIN_ID} there is no embedded chain")
         return self

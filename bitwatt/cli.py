@@ -25,6 +25,8 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "oracle-node": ("oracle.cli", "node", "run one node of the oracle committee"),
     "evidence": ("oracle.cli", "evidence", "verify attestation evidence"),
     "audit": ("audit.cli", "app", "re-derive everything from chain and archive"),
+    "serve": ("backend.api.cli", "serve", "serve API, event stream and web"),
+    "reindex": ("backend.api.cli", "reindex", "rebuild the service's tables from the chain"),
 }
 
 

@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 from backend.api import problems
 from backend.api.context import Context
 from backend.api.deps import query_names, refuse_unknown_query
+from backend.api.frontend import Frontend
 from backend.api.idempotency import Idempotency
 from backend.api.middleware import BodyLimits, EntityTags, Surround
 from backend.api.routers import (
@@ -25,13 +26,14 @@ from backend.api.routers import (
     organisation,
     reports,
     sessions,
+    stream,
     templates,
 )
 
 PREFIX = "/api/v1"
 ROUTERS = (
     market.router, batches.router, orders.router, offers.router, templates.router, agreements.router,
-    certificates.router, reports.router, sessions.router, organisation.router, health.router,
+    certificates.router, reports.router, stream.router, sessions.router, organisation.router, health.router,
 )  # fmt: skip
 _DESCRIPTION = """\
 Compute and green power bought as one good. Money is in micro-units of the settlement token, energy in Wh,
@@ -63,6 +65,8 @@ def make_app(context: Context) -> FastAPI:
             router, prefix=PREFIX, responses=common, dependencies=[Depends(refuse_unknown_query)]
         )
     app.include_router(health.probes)
+    if settings.frontend is not None:
+        app.mount("/", Frontend(settings.frontend), name="frontend")
     app.add_middleware(Idempotency)
     app.add_middleware(BodyLimits, max_bytes=settings.max_body_bytes)
     app.add_middleware(EntityTags)

@@ -10,6 +10,7 @@ from backend.chain.addressbook import AddressBook
 from backend.chain.eip712 import Domain
 from backend.chain.rpc import Rpc
 from backend.service.errors import Unavailable
+from backend.service.hub import Hub
 from backend.service.intake import Writer
 from backend.service.prices import PriceBook
 from backend.service.rate import RateLimiter
@@ -50,14 +51,15 @@ class Context:
     limiter: RateLimiter = field(default_factory=RateLimiter)
     link: ChainLink | None = None
     prices: PriceBook = field(default_factory=PriceBook)
+    hub: Hub = field(default_factory=Hub)
 
     def __post_init__(self) -> None:
         self.writer = Writer(self.store)
 
     def close(self) -> None:
-        """Stores what waits and lets the database go."""
+        """Ends the streams and stores what waits."""
+        self.hub.closing.set()
         self.writer.close()
-        self.store.engine.dispose()
 
     @property
     def chain(self) -> ChainLink:

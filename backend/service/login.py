@@ -15,7 +15,7 @@ from sqlmodel import Session, col, select
 from backend.chain.rpc import Rpc
 from backend.service.access import MACHINE_SCOPES, Principal, Role, Scope, scopes_of_roles
 from backend.service.audit_log import record
-from backend.service.errors import Invalid, Unauthenticated
+from backend.service.errors import Forbidden, Invalid, Unauthenticated
 from backend.service.secrets import Vault, random_token
 from backend.service.signatures import personal_digest, require_signed_by, signature_bytes
 from backend.settings import Settings
@@ -122,11 +122,20 @@ def use_nonce(session: Session, nonce: str) -> None:
 def open_session(session: Session, settings: Settings, vault: Vault, message: SiweMessage) -> Opened:
     """Signs the wallet in; a wallet seen for the first time gets an organisation of its own."""
     use_nonce(session, message.nonce)
+    latest = message.expiration_time
+    return _open(
+        session,
+        settings,
+        vault,
+        message.address.lower(),
+        int(latest._datetime.timestamp()) if latest else None,
+    )
+
+
+def _open(session: Session, settings: Settings, vault: Vault, address: str, latest: int | None) -> Opened:
     now = int(time.time())
-    member = _seat(session, message.address.lower(), now)
-    ends = now + settings.session_seconds
-    if message.expiration_time is not None:
-        ends = min(ends, int(message.expiration_time._datetime.timestamp()))
+    member = _seat(session, address, now)
+    ends = min(now + settings.session_seconds, latest if latest is not None else 1 << 62)
     token = random_token("bws_")
     session.add(
         LoginSession(
@@ -140,6 +149,15 @@ def open_session(session: Session, settings: Settings, vault: Vault, message: Si
     principal = _principal_of_member(session, member, settings)
     record(session, principal, "session.opened", member.address)
     return Opened(token, ends, principal)
+
+
+def open_demo_session(session: Session, settings: Settings, vault: Vault, address: str) -> Opened:
+    """Signs any account in without its key, to look at a demonstration; the settings allow it on dev
+    chains only.
+    """
+    if not settings.demo_login:
+        raise Forbidden("this service has no demo sign-in", mend="sign in with a wallet")
+    return _open(session, settings, vault, address.lower(), None)
 
 
 def _seat(session: Session, address: str, now: int) -> Member:

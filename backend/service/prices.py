@@ -130,6 +130,11 @@ class PriceBook:
                         self._days.popitem(last=False)
         return found
 
+    def forget(self) -> None:
+        """Drops what was read: the chain changed."""
+        with self._lock:
+            self._days.clear()
+
     def latest(self, session: Session) -> ClearedDay | None:
         """The last cleared day, None when nothing has cleared yet."""
         batch = session.exec(

@@ -160,7 +160,8 @@ def test_signed_messages_that_came_by_the_api_survive_a_step_back(
     with store.writing() as session:
         session.add(
             OrderRow(
-                order_hash="0x" + "77" * 32, maker=Key.of(BUYERS[0]).address, class_id=0, zone_mask=1, lanes=1,
+                order_hash="0x" + "77" * 32, maker=Key.of(BUYERS[0]).address, class_id=0,
+                zone_mask=1, lanes=1,
                 min_lanes=0, duration_slots=1, start=0, deadline=900, limit_price=1, min_green_bps=0,
                 max_carbon=0,
                 carbon_price=0, kind=0, epoch=0, nonce=99, expiry=1, signature=b"", received_at=0,

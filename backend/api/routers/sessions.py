@@ -9,7 +9,15 @@ from sqlmodel import col, select
 
 from backend.api.deps import Caller, Ctx, cookie_name, session_token
 from backend.api.problems import responses
-from backend.api.schemas.identity import Nonce, Seat, SessionOut, SignIn, SwitchOrganisation, Token
+from backend.api.schemas.identity import (
+    DemoSignIn,
+    Nonce,
+    Seat,
+    SessionOut,
+    SignIn,
+    SwitchOrganisation,
+    Token,
+)
 from backend.service import login
 from backend.service.access import Principal
 from backend.service.errors import Forbidden, Unauthenticated
@@ -67,6 +75,21 @@ def open_session(request: Request, response: Response, context: Ctx, body: SignI
     )
     with context.store.writing() as session:
         opened = login.open_session(session, context.settings, context.vault, message)
+    return _signed_in(context, response, opened)
+
+
+@router.post("/session/demo", status_code=201, responses=responses(403))
+def open_demo_session(request: Request, response: Response, context: Ctx, body: DemoSignIn) -> SessionOut:
+    """Acts as any account without its key; only on a dev chain, when the service was started with
+    --demo-login.
+    """
+    _limit_login(request, context)
+    with context.store.writing() as session:
+        opened = login.open_demo_session(session, context.settings, context.vault, body.address)
+    return _signed_in(context, response, opened)
+
+
+def _signed_in(context: Ctx, response: Response, opened: login.Opened) -> SessionOut:
     response.set_cookie(
         cookie_name(context.settings),
         opened.token,

@@ -19,7 +19,7 @@ class Body(BaseModel):
 class Answer(BaseModel):
     """A response body."""
 
-    model_config = ConfigDict(extra="forbid", from_attributes=True)
+    model_config = ConfigDict(from_attributes=True)
 
 
 class Page(Answer, Generic[T]):

@@ -33,6 +33,12 @@ class SignIn(Body):
     )
 
 
+class DemoSignIn(Body):
+    """The account to act as."""
+
+    address: Address
+
+
 class SessionOut(Answer):
     """Who is signed in. `csrf_token` goes into the header X-CSRF-Token of every change made with the
     cookie.

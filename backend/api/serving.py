@@ -1,0 +1,116 @@
+"""Puts a running service together: database, chain, indexer, web server; and takes it down in order."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import uvicorn
+
+from backend.api.app import make_app
+from backend.api.context import ChainLink, Context
+from backend.api.metrics import INDEXED_BLOCK, INDEXED_EVENTS, REORGS
+from backend.chain.addressbook import load_book
+from backend.chain.errors import FieldError
+from backend.chain.rpc import Rpc
+from backend.service import dev_chain
+from backend.service.indexer.follow import Indexer
+from backend.service.secrets import Vault
+from backend.settings import Settings
+from backend.store import migrate
+from backend.store.engine import Store, make_engine
+
+log = logging.getLogger(__name__)
+_STOP_SECONDS = 10
+
+
+@contextmanager
+def chain_link(settings: Settings, out: Path | None) -> Iterator[ChainLink]:
+    """The chain to follow: the given RPC, a finished day's, or a fresh one for development."""
+    with ExitStack() as stack:
+        if out is not None:
+            url, book = stack.enter_context(dev_chain.finished_day(out))
+        elif settings.rpc_url is not None:
+            if settings.address_book is None:
+                raise FieldError(
+                    "address book", None, "name the file that `bitwatt deploy` wrote with --book"
+                )
+            url, book = settings.rpc_url, load_book(settings.address_book)
+        else:
+            url, book = stack.enter_context(dev_chain.fresh_chain())
+        yield ChainLink(book, url)
+
+
+@contextmanager
+def following(context: Context) -> Iterator[Indexer]:
+    """The indexer in a thread of its own; it has caught up when the block begins."""
+    link = context.chain
+    stop = threading.Event()
+    with Rpc(link.rpc_url) as rpc:
+        indexer = Indexer(context.store, rpc, link.book, context.settings)
+
+        def on_events(count: int, last: int) -> None:
+            INDEXED_EVENTS.inc(count)
+            INDEXED_BLOCK.set(last)
+            context.hub.changed()
+
+        def on_reorganised(fork: int) -> None:
+            REORGS.inc()
+            context.prices.forget()
+            context.hub.reorganised(fork)
+
+        indexer.on_events, indexer.on_reorganised = on_events, on_reorganised
+        indexer.prepare()
+        indexer.catch_up()
+        thread = threading.Thread(target=indexer.run, args=(stop,), name="indexer", daemon=True)
+        thread.start()
+        try:
+            yield indexer
+        finally:
+            stop.set()
+            thread.join(timeout=_STOP_SECONDS)
+
+
+@contextmanager
+def opened(settings: Settings, out: Path | None, *, index: bool = True) -> Iterator[Context]:
+    """A context with a migrated database and a chain that is followed."""
+    with ExitStack() as stack:
+        engine = make_engine(settings)
+        stack.callback(engine.dispose)
+        migrate.upgrade(engine)
+        link = stack.enter_context(chain_link(settings, out))
+        context = Context(settings, Store(engine), Vault(settings), link=link)
+        stack.callback(context.close)
+        if index:
+            stack.enter_context(following(context))
+        yield context
+
+
+class _Server(uvicorn.Server):
+    """Ends the event streams first, so that a shutdown need not wait for them."""
+
+    def __init__(self, config: uvicorn.Config, context: Context) -> None:
+        super().__init__(config)
+        self._context = context
+
+    def handle_exit(self, sig: int, frame: object) -> None:
+        """SIGTERM or SIGINT: no new requests; running ones end."""
+        self._context.hub.closing.set()
+        super().handle_exit(sig, frame)  # type: ignore[arg-type]
+
+
+def serve(context: Context, host: str, port: int) -> None:
+    """Serves until SIGTERM or SIGINT."""
+    config = uvicorn.Config(
+        make_app(context),
+        host=host,
+        port=port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_STOP_SECONDS,
+    )
+    _Server(config, context).run()
