@@ -267,4 +267,36 @@ def _sha256(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 
 
-CHECKS = (committee_digest, quorum, sequence, chain, conflict, archive, bundle, root, report_totals, outcomes)
+@check(
+    "reports.policy", "Report.policyHash = Registry.policyHash at its block, a hash chain of MeasurementSet"
+)
+def policy(facts: Facts) -> Result:
+    tally = Tally()
+    steps: list[tuple[int, int, bytes]] = []
+    hashed = WORD
+    for event in facts.log("Registry", "MeasurementSet"):
+        args = event.args
+        values = [hashed, args["measurement"], args["evidenceKind"], args["allowed"]]
+        hashed = keccak(encode(["bytes32", "bytes32", "uint256", "bool"], values))
+        tally.equal(f"MeasurementSet in {event.tx}", hashed, args["policyHash"])
+        steps.append((event.block, event.index, args["policyHash"]))
+    for item in facts.reports:
+        place = item.place.block, item.place.index
+        held = [step[2] for step in steps if step[:2] < place]
+        tally.equal(f"{item.name()} policyHash", held[-1] if held else WORD, item.report.policy_hash)
+    return tally.result()
+
+
+CHECKS = (
+    policy,
+    committee_digest,
+    quorum,
+    sequence,
+    chain,
+    conflict,
+    archive,
+    bundle,
+    root,
+    report_totals,
+    outcomes,
+)

@@ -53,6 +53,8 @@ CASES = (
         "bonded",
         {"views": lambda found: replace(found, committee=replace(found.committee, bond_micro=1))},
     ),
+    Case("reports.policy", "policyHash", report(policy_hash=b"\1" * 32)),
+    Case("reports.policy", "MeasurementSet", after=edited(REGISTRY, "MeasurementSet", 0, allowed=False)),
     Case("reports.sequence", "epoch 7", report(epoch=7)),
     Case("reports.sequence", "end before", after=early),
     Case("reports.chain", "prevHash", report(prev_hash=b"\1" * 32)),
@@ -95,8 +97,8 @@ CASES = (
     ),
     Case(
         "readings.nameplate",
-        "at nameplate",
-        {"reading": only(Kind.GENERATION, quantity=1_000_001, register=10**9)},
+        "of nameplate",
+        {"reading": only(Kind.GENERATION, quantity=1_050_001, register=10**9)},
     ),
     Case("readings.pue", "site 1", {"reading": only(Kind.SITE_IMPORT, quantity=100)}),
     Case(

@@ -79,7 +79,6 @@ CONFIG = keccak(
         [CHAIN_ID, ADDRESSES["DeliveryOracle"], [account(member) for member in MEMBERS], 3],
     )
 )
-POLICY = keccak(b"policy")
 ORACLE_DOMAIN = oracle_domain(CHAIN_ID, ADDRESSES["DeliveryOracle"])
 DEVICES = {101: (0, 1, "meter"), 102: (1, 1, "workload"), 103: (2, 7, "meter")}
 Change = Callable[[Any], Any]
@@ -206,9 +205,13 @@ class World:
         self.send(None, ("Registry", "SiteAdded", site))
         self.send(None, ("Registry", "PlantAdded", {**plant, "nameplateW": 4_000, "emissionFactor": FACTOR}))
         self.send(None, ("Registry", "PlantAdded", {**grid, "nameplateW": 10**9, "emissionFactor": 0}))
+        policy = bytes(32)
         for role in ("meter", "workload"):
+            values = [policy, dev_root.MEASUREMENTS[role], 0, True]
+            policy = keccak(encode(["bytes32", "bytes32", "uint256", "bool"], values))
             args = {"measurement": dev_root.MEASUREMENTS[role], "evidenceKind": 0, "allowed": True}
-            self.send(None, ("Registry", "MeasurementSet", {**args, "policyHash": POLICY}))
+            self.send(None, ("Registry", "MeasurementSet", {**args, "policyHash": policy}))
+        self.policy = policy
         for name in ("buyer-a", "buyer-b", "site", "plant", "grid"):
             self.ledger[account(name)] = [PREPAID, 0]
             args = {"payer": account(name), "account": account(name), "amountMicro": PREPAID}
@@ -468,7 +471,7 @@ class World:
             )
             self.leaves[slot] = bundle.leaves()
             self.put("readings", encode_bundle(bundle), "cbor")
-            report = self.changed("report", bundle.report(POLICY, previous, CONFIG))
+            report = self.changed("report", bundle.report(self.policy, previous, CONFIG))
             previous = report.struct_hash()
             names = (
                 "feedId",
@@ -604,7 +607,7 @@ class World:
             feed_id=FEED,
             refund_delay=86_400,
             dispute_window=900,
-            policy_hash=POLICY,
+            policy_hash=self.policy,
             registry_owner=account("operator"),
             dispute_bond_micro=100,
         )
