@@ -87,6 +87,8 @@ class Children:
         self._logs = logs
         self._owned: dict[str, subprocess.Popen[bytes]] = {}
         logs.mkdir(parents=True, exist_ok=True)
+        for name in [name for name in state.children if self.find(name) is None]:
+            del state.children[name]  # ended since an earlier start; whoever needs it starts it again
 
     def log(self, name: str) -> Path:
         """The log file of a child."""
