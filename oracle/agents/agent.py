@@ -11,9 +11,9 @@ import httpx
 
 from backend.chain.addressbook import load_book
 from backend.chain.errors import ChainError
-from backend.chain.rpc import Rpc
 from oracle.agents.fleet import Fleet, FleetDevice, FleetError, Row, device_key, read_rows
 from oracle.agents.spool import Measured, Spool
+from oracle.rpc import LeanRpc
 from oracle.wire.keys import DeviceKey
 from oracle.wire.reading import Envelope, encode_envelopes
 
@@ -27,7 +27,7 @@ class Agent:
 
     def __init__(self, fleet: Fleet, role: str) -> None:
         self.fleet, self.role = fleet, role
-        self._rpc = Rpc(fleet.rpc)
+        self._rpc = LeanRpc(fleet.rpc)
         chain_id = load_book(fleet.book).chain_id
         if (found := self._rpc.chain_id()) != chain_id:
             raise FleetError(f"{fleet.rpc} is chain {found}, the address book is for chain {chain_id}")

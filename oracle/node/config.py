@@ -39,7 +39,8 @@ class NodeConfig:
 
     `key`: file with the member's secp256k1 secret, 64 hex digits. `nodes`: URLs of all members' nodes, this
     one too. `grace_seconds`: chain time after the end of an epoch until it is closed without missing
-    readings. `turn_seconds`: wall time until the next member takes the lead. `fault` is for development
+    readings. `turn_seconds`: wall time until the next member takes the lead, doubled
+    with every turn of an epoch. `fault` is for development
     chains only.
     """
 

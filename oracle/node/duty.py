@@ -114,7 +114,7 @@ async def lead(node: Node, epoch: int, turn: int) -> bool:
             return False
         signature = node.voter.proposal(epoch, round_number, draft.digest)
         proposal = Proposal(epoch, round_number, draft.bundle, signature, justification)
-        certificate, learned = await _collect_votes(node, proposal, draft)
+        certificate, learned = await _collect_votes(node, proposal, draft, node.patience(turn))
         if certificate is not None:
             return await _finish(node, epoch, round_number, draft, certificate)
         if not learned:
@@ -129,7 +129,7 @@ async def _highest_lock(node: Node, epoch: int, turn: int) -> tuple[Lock | None,
     if turn == 0 and best is None:
         return None, None
     question = Certified(epoch, 0, bytes(32), b"").encode()
-    async for _, answer in node.peers.ask_all("/peer/status", question, node.config.turn_seconds / 2):
+    async for _, answer in node.peers.ask_all("/peer/status", question, node.patience(turn) / 2):
         if answer.word != "lock":
             continue
         try:
@@ -142,12 +142,14 @@ async def _highest_lock(node: Node, epoch: int, turn: int) -> tuple[Lock | None,
     return best, bundle
 
 
-async def _collect_votes(node: Node, proposal: Proposal, draft: Draft) -> tuple[bytes | None, bool]:
+async def _collect_votes(
+    node: Node, proposal: Proposal, draft: Draft, seconds: float
+) -> tuple[bytes | None, bool]:
     """(certificate or None, whether readings were learned that ask for another proposal)."""
     digest = node.committee.vote_digest(VOTE, proposal.epoch, proposal.round_number, draft.digest)
     votes: list[bytes] = []
     learned = False
-    async for _, answer in node.peers.ask_all("/peer/propose", proposal.encode(), node.config.turn_seconds):
+    async for _, answer in node.peers.ask_all("/peer/propose", proposal.encode(), seconds):
         if answer.word == "vote":
             votes.append(answer.payload)
             if joined := tally(node.committee, digest, votes):
@@ -164,10 +166,10 @@ def _learn(node: Node, payload: bytes) -> bool:
         return False
 
 
-async def _collect(node: Node, path: str, message: Certified, digest: bytes) -> bytes | None:
+async def _collect(node: Node, path: str, message: Certified, digest: bytes, seconds: float) -> bytes | None:
     """The joined signatures of a quorum over `digest`, None when they do not come in time."""
     votes: list[bytes] = []
-    async for _, answer in node.peers.ask_all(path, message.encode(), node.config.turn_seconds):
+    async for _, answer in node.peers.ask_all(path, message.encode(), seconds):
         if answer.word == "vote":
             votes.append(answer.payload)
             if joined := tally(node.committee, digest, votes):
@@ -177,13 +179,14 @@ async def _collect(node: Node, path: str, message: Certified, digest: bytes) -> 
 
 async def _finish(node: Node, epoch: int, round_number: int, draft: Draft, certificate: bytes) -> bool:
     """Lock, sign, submit."""
+    seconds = node.patience(round_number // ATTEMPTS)
     digest = node.committee.vote_digest(LOCK, epoch, round_number, draft.digest)
     message = Certified(epoch, round_number, draft.digest, certificate)
-    decision = await _collect(node, "/peer/lock", message, digest)
+    decision = await _collect(node, "/peer/lock", message, digest, seconds)
     if decision is None:
         return False
     message = Certified(epoch, round_number, draft.digest, decision)
-    signatures = await _collect(node, "/peer/sign", message, draft.digest)
+    signatures = await _collect(node, "/peer/sign", message, draft.digest, seconds)
     if signatures is None:
         return False
     node.archive.put("readings", draft.bundle)

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from backend.chain.addressbook import load_book
-from backend.chain.rpc import Rpc
 from oracle.archive import Archive, ArchiveError
 from oracle.evidence.verify import DEV_CHAIN_ID
 from oracle.node.chain import ChainReader, OracleContract
 from oracle.node.config import ConfigError, NodeConfig, read_secret
 from oracle.node.consensus import Committee, Voter
-from oracle.node.expect import build_bundle, expected
+from oracle.node.expect import Held, build_bundle, expected
 from oracle.node.facts import Facts
 from oracle.node.ledger import Key, Ledger, Receipt
 from oracle.node.peers import Peers
 from oracle.node.store import Store
-from oracle.wire.bundle import Bundle, decode_bundle, encode_bundle
+from oracle.rpc import LeanRpc
+from oracle.wire.bundle import Bundle, decode_bundle, encode_bundle, make_report
 from oracle.wire.errors import WireError
 from oracle.wire.keys import address_of, sha256
 from oracle.wire.reading import Envelope, decode_envelopes, encode_envelopes
@@ -63,7 +64,7 @@ class Node:
         secret = read_secret(config.key)
         self.address = address_of(secret)
         self.feed_id = feed_id(config.feed.name)
-        self._reader_rpc, self._writer_rpc = Rpc(config.rpc), Rpc(config.rpc)
+        self._reader_rpc, self._writer_rpc = LeanRpc(config.rpc), LeanRpc(config.rpc)
         found = self._reader_rpc.chain_id()
         if found != self.chain_id:
             raise ConfigError(f"{config.rpc} is chain {found}, the address book is for chain {self.chain_id}")
@@ -185,16 +186,23 @@ class Node:
             return None
         if self._ready_since[0] != epoch:
             self._ready_since = (epoch, time.monotonic())
-        return epoch, int((time.monotonic() - self._ready_since[1]) / self.config.turn_seconds)
+        elapsed = time.monotonic() - self._ready_since[1]
+        return epoch, int(math.log2(elapsed / self.config.turn_seconds + 1))
+
+    def patience(self, turn: int) -> float:
+        """Seconds a turn lasts: twice the one before, so that some turn is long enough on a slow day."""
+        return self.config.turn_seconds * 2.0**turn
 
     def draft(self, epoch: int) -> Draft:
         """The report this node would make."""
         start, end = self.config.feed.interval(epoch)
-        bundle = build_bundle(self.facts, self.chain_id, epoch, start, end, self.ledger.due(end))
-        return self._keep(bundle, encode_bundle(bundle))
+        due = self.ledger.due(end)
+        bundle = build_bundle(self.facts, self.chain_id, epoch, start, end, due)
+        return self._keep(bundle, encode_bundle(bundle), due)
 
-    def _keep(self, bundle: Bundle, encoded: bytes) -> Draft:
-        report = bundle.report(self.facts.policy_hash, self.facts.head_hash, self.committee.config_digest)
+    def _keep(self, bundle: Bundle, encoded: bytes, items: Sequence[Held]) -> Draft:
+        digests = (self.facts.policy_hash, self.facts.head_hash, self.committee.config_digest)
+        report = make_report(bundle, encoded, [item.leaf() for item in items], *digests)
         draft = Draft(report, digest(self.contract.separator, report.struct_hash()), encoded)
         self.drafts[draft.digest] = draft
         return draft
@@ -209,27 +217,24 @@ class Node:
             raise NotTrue(f"the bundle of epoch {epoch - 1} is not at hand")
         start, end = self.config.feed.interval(epoch)
         bundle = decode_bundle(encoded)
-        keys = keys_of(bundle)
-        unknown = [
-            entry.envelope
-            for key, entry in zip(keys, bundle.entries, strict=True)
-            if (held := self.ledger.open.get(key)) is None or held.envelope.payload != entry.envelope.payload
-        ]
+        proposed = {entry.envelope.payload for entry in bundle.entries}
+        held = {item.envelope.payload for item in self.ledger.open.values()}
+        unknown = [entry.envelope for entry in bundle.entries if entry.envelope.payload not in held]
         if unknown:
             receipt = self.ledger.take(unknown, self.now)
             if receipt.refused:
                 raise NotTrue(f"a reading is not acceptable: {receipt.refused[0][1].text}")
         if not self.closed(epoch):
             raise NotTrue(f"epoch {epoch} is not closed at {self.now}: readings may still come")
-        mine = {(item.reading.meter_id, item.reading.seq): item for item in self.ledger.due(end)}
-        if lacking := mine.keys() - set(keys):
-            raise NotTrue(f"{len(lacking)} readings are left out", [mine[key].envelope for key in lacking])
-        if extra := set(keys) - mine.keys():
-            raise NotTrue(f"{len(extra)} readings do not belong into this epoch")
-        rebuilt = build_bundle(self.facts, self.chain_id, epoch, start, end, mine.values())
+        mine = self.ledger.due(end)
+        if lacking := [item.envelope for item in mine if item.envelope.payload not in proposed]:
+            raise NotTrue(f"{len(lacking)} readings are left out", lacking)
+        if len(mine) != len(proposed):
+            raise NotTrue(f"{len(proposed) - len(mine)} readings do not belong into this epoch")
+        rebuilt = build_bundle(self.facts, self.chain_id, epoch, start, end, mine)
         if encode_bundle(rebuilt) != encoded:
             raise NotTrue("the bundle differs from what its readings make")
-        return self._keep(rebuilt, encoded)
+        return self._keep(rebuilt, encoded, mine)
 
     # --- what the operator sees ----------------------------------------------------
     def health(self) -> dict[str, object]:

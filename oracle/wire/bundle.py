@@ -92,22 +92,33 @@ class Bundle:
 
     def report(self, policy_hash: bytes, prev_hash: bytes, config_digest: bytes) -> Report:
         """The report this bundle deserves: its roots, totals and hash follow from the bundle alone."""
-        leaves = self.leaves()
-        return Report(
-            feed_id=self.feed_id,
-            epoch=self.epoch,
-            start=self.start,
-            end=self.end,
-            root=MerkleTree.of(leaf.hash() for leaf in leaves).root,
-            count=len(leaves),
-            totals=totals(leaves),
-            outcomes_root=MerkleTree.of(outcome.leaf() for outcome in self.outcomes).root,
-            evidence_root=evidence_root(device.evidence_hash for device in self.devices),
-            policy_hash=policy_hash,
-            archive_hash=sha256(encode_bundle(self)),
-            prev_hash=prev_hash,
-            config_digest=config_digest,
-        )
+        return make_report(self, encode_bundle(self), self.leaves(), policy_hash, prev_hash, config_digest)
+
+
+def make_report(
+    bundle: Bundle,
+    encoded: bytes,
+    leaves: Sequence[Leaf],
+    policy_hash: bytes,
+    prev_hash: bytes,
+    config_digest: bytes,
+) -> Report:
+    """The report of a bundle whose encoding and leaves (in any order) are at hand."""
+    return Report(
+        feed_id=bundle.feed_id,
+        epoch=bundle.epoch,
+        start=bundle.start,
+        end=bundle.end,
+        root=MerkleTree.of(leaf.hash() for leaf in leaves).root,
+        count=len(leaves),
+        totals=totals(leaves),
+        outcomes_root=MerkleTree.of(outcome.leaf() for outcome in bundle.outcomes).root,
+        evidence_root=evidence_root(device.evidence_hash for device in bundle.devices),
+        policy_hash=policy_hash,
+        archive_hash=sha256(encoded),
+        prev_hash=prev_hash,
+        config_digest=config_digest,
+    )
 
 
 def totals(leaves: Iterable[Leaf]) -> tuple[int, ...]:
