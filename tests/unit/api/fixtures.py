@@ -13,12 +13,14 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Engine, text
 
 from backend.api.app import make_app
-from backend.api.context import Context
+from backend.api.context import ChainLink, Context
+from backend.service.indexer.follow import Indexer
 from backend.service.secrets import Vault
 from backend.settings import Settings
 from backend.store import migrate
 from backend.store.engine import Store, make_engine
 from tests.unit.api.callers import ORIGIN, World
+from tests.unit.api.market_chain import SLOTS, MarketChain, full_market
 
 
 @pytest.fixture(scope="session")
@@ -115,3 +117,38 @@ def world(context: Context) -> Iterator[World]:
     """The running service, to be called."""
     with TestClient(make_app(context), base_url=ORIGIN, raise_server_exceptions=False) as client:
         yield World(context, client.app)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="session")
+def market_chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MarketChain]:
+    """A market with one cleared batch, six of whose eight slots are settled; tests must not change it."""
+    chain = full_market(tmp_path_factory.mktemp("market"))
+    yield chain
+    chain.close()
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def trading(
+    request: pytest.FixtureRequest, market_chain: MarketChain, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[World]:
+    """The running service on that market, on each database in turn; its rows are shared by the tests."""
+    if request.param == "sqlite":
+        path = tmp_path_factory.mktemp("trading") / "bitwatt.db"
+        shutil.copy(request.getfixturevalue("sqlite"), path)
+        url = f"sqlite:///{path}"
+    else:
+        url = _create_database(
+            request.getfixturevalue("postgres"), f"t{os.urandom(6).hex()}", "template_bitwatt"
+        )
+    settings = Settings(
+        database_url=url, public_origin=ORIGIN, rate_login_per_minute=10**6, rate_free_per_minute=10**6,
+        rate_anonymous_per_minute=10**6, slots=SLOTS,
+    )  # fmt: skip
+    store = Store(make_engine(settings))
+    context = Context(settings, store, Vault(settings), link=ChainLink(market_chain.book, market_chain.url))
+    indexer = Indexer(store, market_chain.rpc, market_chain.book, settings)
+    indexer.prepare()
+    indexer.catch_up()
+    yield World(context, make_app(context))
+    context.close()
+    store.engine.dispose()
