@@ -54,7 +54,10 @@ def _grid_need_wh(day: DayInput) -> int:
 def fund(context: Context, progress: Advance) -> dict[str, int]:
     """Mints, approves and deposits for every party, and posts the committee's bonds; returns the deposits."""
     amounts = deposits(context.day)
-    context.send_all("fund", _funding_calls(context, amounts), progress)
+    needs = {**amounts, **dict.fromkeys(COMMITTEE, DEFAULT_BOND_MICRO)}
+    # what one account needs of another is on chain before it is built upon: a node may mix up senders
+    context.send("fund", OPERATOR, _mint_calls(context, needs), progress)
+    context.send_all("fund", _deposit_calls(context, needs), progress)
     return amounts
 
 
@@ -63,11 +66,13 @@ def transactions_of(day: DayInput) -> int:
     return 3 * len(deposits(day)) + 4 * len(COMMITTEE)
 
 
-def _funding_calls(context: Context, amounts: dict[str, int]) -> Iterator[tuple[str, Call]]:
-    token, treasury = Token(context.book), Treasury(context.book)
-    needs = {**amounts, **dict.fromkeys(COMMITTEE, DEFAULT_BOND_MICRO)}
+def _mint_calls(context: Context, needs: dict[str, int]) -> Iterator[Call]:
     for name, amount in needs.items():
-        yield OPERATOR, token.mint(context.keyring[name].address, amount)
+        yield Token(context.book).mint(context.keyring[name].address, amount)
+
+
+def _deposit_calls(context: Context, needs: dict[str, int]) -> Iterator[tuple[str, Call]]:
+    token, treasury = Token(context.book), Treasury(context.book)
     for name, amount in needs.items():
         yield name, token.approve(treasury.address, amount)
         yield name, treasury.deposit(context.keyring[name].address, amount)

@@ -47,7 +47,8 @@ def trade(context: Context, book: Book) -> dict[str, int]:
     done: Counter[str] = Counter()
     calls = list(_credit_calls(context, credits, buyers, done))
     calls += list(_certificate_calls(context, minted, credits, done))
-    context.send_all("trade", calls)
+    for name, call in calls:  # one after the other: a buyer retires what a seller has handed over
+        context.send("trade", name, [call])
     return {name: done[name] for name in MOVES}
 
 
