@@ -21,6 +21,7 @@ MAX_QUOTE = 64 * 1024
 MAX_COLLATERAL = 512 * 1024
 FORBIDDEN_STATUS = frozenset({"OutOfDate", "OutOfDateConfigurationNeeded", "Revoked"})
 _SGX_DEBUG, _TDX_DEBUG = 0x02, 0x01
+_TEE_TDX = 0x81
 
 
 def attested_sgx(evidence: bytes, collateral: bytes | None, at: int) -> Attested:
@@ -52,6 +53,8 @@ def attested(
         raise Refused("quote", f"is not a quote ({error})") from None
     if parsed.is_tdx() != (kind == TDX):
         raise Refused("quote", f"is a {parsed.quote_type()} quote, not {kind.upper()}", "name its kind")
+    if any(evidence[_quote_end(evidence) :]):
+        raise Refused("quote", "something other than zero padding follows it")
     try:
         bundle = dcap_qvl.QuoteCollateralV3.from_json(collateral.decode())
     except (ValueError, UnicodeDecodeError) as error:
@@ -63,6 +66,16 @@ def attested(
     except ValueError as error:
         raise Refused("quote", f"does not verify at {at}: {_reason(error)}") from None
     return _attested(claims)
+
+
+def _quote_end(evidence: bytes) -> int:
+    """Where a well-formed quote of version 3, 4 or 5 ends; dcap-qvl itself does not look behind it."""
+    version = int.from_bytes(evidence[0:2], "little")
+    is_tdx = int.from_bytes(evidence[4:8], "little") == _TEE_TDX
+    body = 48 + (584 if is_tdx else 384)
+    if version == 5:
+        body = 54 + int.from_bytes(evidence[50:54], "little")
+    return body + 4 + int.from_bytes(evidence[body : body + 4], "little")
 
 
 def stated_time(collateral: bytes | None) -> int:

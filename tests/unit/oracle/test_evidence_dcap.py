@@ -57,6 +57,8 @@ def test_truncated_and_foreign(genuine: Path, kind: str) -> None:
     quote, collateral, issued = vector(genuine, kind)
     for length in (0, 1, 47, 48, 431, 436, 1000, 4000):
         assert not verify(kind, quote[:length], collateral, issued).genuine
+    assert "padding" in verify(kind, quote + b"x", collateral, issued).reason
+    assert verify(kind, quote + bytes(8), collateral, issued).genuine
     other = "tdx" if kind == "sgx" else "sgx"
     assert "not TDX" in verify("tdx", *vector(genuine, "sgx")).reason
     _, others, when = vector(genuine, other)
