@@ -7,7 +7,8 @@ participant, *what you missed at these prices*, and is recomputed here with inte
 Best profit of
 - an order: max(0, 1000 x limit x lanes x duration - green lanes x Cg - other lanes x Cm), where the shape
   price C is the least perceived cost of one lane: over the zones it accepts, the sum of its `duration`
-  cheapest slots (cheapest stretch, if contiguous) between start and deadline;
+  cheapest slots (cheapest stretch, if contiguous) between start and deadline; lanes beyond all the compute
+  that the order could reach count for nothing;
 - a compute offer, per slot: capacity x max(0, best mode's 1000 x pc - e x pe - 1000 x ask);
 - a tranche: Wh x max(0, pe - ask); nothing in a pool that could not power a single lane, for it cannot sell.
 """
@@ -16,7 +17,6 @@ Best profit of
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -75,22 +75,53 @@ def best_of_orders(book: Book, tab: Tables, compute_price: Ints) -> Ints:
     if len(book.orders) == 0:
         return np.zeros(0, dtype=np.int64)
     o = book.orders
+    green, mixed = shape_prices(book, tab, compute_price)
+    top = max(
+        int(green.max()),
+        int(mixed.max()),
+        1000 * int(o.limit_micro_per_vcu_slot.max() * o.duration_slots.max()),
+    )
+    wide = 4 * top * int(o.lanes.max()) >= _SAFE
+    lanes, few = (a.astype(object) if wide else a for a in (o.lanes, tab.green_lanes))
+    value = 1000 * lanes * o.limit_micro_per_vcu_slot * o.duration_slots
+    best: Ints = np.maximum(value - few * green - (lanes - few) * mixed, 0)
+    beyond = np.flatnonzero(tab.able_lanes < o.lanes)
+    for j in beyond:  # no clearing can fill it further: pro rata, rounded up
+        best[j] = -(-int(best[j]) * int(tab.able_lanes[j]) // int(o.lanes[j]))
+    return best
+
+
+def shape_prices(book: Book, tab: Tables, compute_price: Ints) -> tuple[Ints, Ints]:
+    """Least perceived cost (milli-micro) of one green-only and of one free lane of each order; 0 if it has
+    none."""
+    o = book.orders
     arrays = (
         compute_price, tab.carbon, tab.class_energy_wh, tab.class_row, tab.zone_bits, tab.green_lanes,
-        o.lanes, o.duration_slots, o.start_slot, o.deadline_slot, o.limit_micro_per_vcu_slot, o.max_carbon_g_per_kwh,
+        o.lanes, o.duration_slots, o.start_slot, o.deadline_slot, o.max_carbon_g_per_kwh,
         o.carbon_price_micro_per_g, o.kind,
     )  # fmt: skip
-    cell = 1000 * int(compute_price.max(initial=0)) + int(o.carbon_price_micro_per_g.max()) * int(
-        tab.class_energy_wh.max(initial=0)
-    ) * int(tab.carbon.max(initial=0))
-    most = int((o.lanes.astype(object) * o.duration_slots).max()) * max(
-        cell, 1000 * int(o.limit_micro_per_vcu_slot.max())
-    )
-    if most * 2 < _SAFE:
-        best: Ints = _best_of_orders(_alike(book, tab), *arrays)
-        return best
-    wide: tuple[Any, ...] = tuple(a if a.dtype == np.uint64 else a.astype(object) for a in arrays)
-    return _best_of_orders.py_func(_alike(book, tab), *wide)
+    emitted = int(tab.class_energy_wh.max(initial=0)) * int(tab.carbon.max(initial=0))
+    cell = 1000 * int(compute_price.max(initial=0)) + int(o.carbon_price_micro_per_g.max()) * emitted
+    if 2 * cell * int(o.duration_slots.max()) < _SAFE:
+        green, mixed = _shape_prices(_alike(book, tab), *arrays)
+        return green, mixed
+    return _wide_shape_prices(*arrays)
+
+
+def _wide_shape_prices(
+    price, carbon, class_wh, class_row, bits, green, lanes, duration, start, deadline, cap, carbon_price, kind
+):
+    """The same with Python's integers, for numbers that 63 bits might not hold."""
+    found = [np.zeros(len(lanes), dtype=object), np.zeros(len(lanes), dtype=object)]
+    for j in range(len(lanes)):
+        k = int(class_row[j])
+        for n, some in enumerate((green[j], lanes[j] - green[j])):
+            if some:
+                found[n][j] = shape_price.py_func(
+                    price[k].astype(object), carbon, int(class_wh[k]), bits[j], int(start[j]), int(deadline[j]),
+                    int(duration[j]), int(cap[j]), int(carbon_price[j]), kind[j] >= CONTIGUOUS_FROM_KIND, n == 0,
+                )  # fmt: skip
+    return found[0], found[1]
 
 
 def _alike(book: Book, tab: Tables) -> Ints:
@@ -149,20 +180,29 @@ def shape_price(
 
 
 @njit(cache=True, parallel=True)
-def _best_of_orders(
-    rank, price, carbon, class_wh, class_row, bits, green, lanes, duration, start, deadline, limit, cap,
-    carbon_price, kind,
-):  # fmt: skip
+def _shape_prices(
+    rank,
+    price,
+    carbon,
+    class_wh,
+    class_row,
+    bits,
+    green,
+    lanes,
+    duration,
+    start,
+    deadline,
+    cap,
+    carbon_price,
+    kind,
+):
     count = len(lanes)
-    best = np.zeros(count, lanes.dtype)
+    greens, mixeds = np.zeros(count, np.int64), np.zeros(count, np.int64)
     blocks = 64
     for b in prange(blocks):
-        low, high = b * count // blocks, (b + 1) * count // blocks
         before = -1
-        green_price = limit[0] * 0
-        mixed_price = limit[0] * 0
-        has_green = has_mixed = False
-        for n in range(low, high):
+        green_price, mixed_price = -1, -1
+        for n in range(b * count // blocks, (b + 1) * count // blocks):
             j = rank[n]
             same = (
                 before >= 0 and class_row[j] == class_row[before] and bits[j] == bits[before]
@@ -171,30 +211,24 @@ def _best_of_orders(
                 and carbon_price[j] == carbon_price[before] and (kind[j] >= 3) == (kind[before] >= 3)
             )  # fmt: skip
             if not same:
-                has_green = has_mixed = False
+                green_price, mixed_price = -1, -1
             before = j
             k = class_row[j]
-            mixed = lanes[j] - green[j]
-            if green[j] > 0 and not has_green:
-                green_price = shape_price(
-                    price[k], carbon, class_wh[k], bits[j], start[j], deadline[j], duration[j], cap[j],
-                    carbon_price[j], kind[j] >= 3, True,
-                )  # fmt: skip
-                has_green = True
-            if mixed > 0 and not has_mixed:
-                mixed_price = shape_price(
-                    price[k], carbon, class_wh[k], bits[j], start[j], deadline[j], duration[j], cap[j],
-                    carbon_price[j], kind[j] >= 3, False,
-                )  # fmt: skip
-                has_mixed = True
-            value = 1000 * limit[j] * lanes[j] * duration[j]
             if green[j] > 0:
-                value -= green[j] * green_price
-            if mixed > 0:
-                value -= mixed * mixed_price
-            if value > 0:
-                best[j] = value
-    return best
+                if green_price < 0:
+                    green_price = shape_price(
+                        price[k], carbon, class_wh[k], bits[j], start[j], deadline[j], duration[j], cap[j],
+                        carbon_price[j], kind[j] >= 3, True,
+                    )  # fmt: skip
+                greens[j] = green_price
+            if lanes[j] > green[j]:
+                if mixed_price < 0:
+                    mixed_price = shape_price(
+                        price[k], carbon, class_wh[k], bits[j], start[j], deadline[j], duration[j], cap[j],
+                        carbon_price[j], kind[j] >= 3, False,
+                    )  # fmt: skip
+                mixeds[j] = mixed_price
+    return greens, mixeds
 
 
 def _orders_got(book: Book, tab: Tables, solution: Solution) -> Ints:

@@ -15,7 +15,9 @@ import numpy as np
 
 from backend.market.certificate import best_of_orders, certify, offer_margins
 from backend.market.domain import Book, Ints, Solution
+from backend.market.errors import MechanismError
 from backend.market.lanes import lane_faults
+from backend.market.orders import KIND_DIVISIBLE
 from backend.market.parts import Parts, fills_of_parts, parts_of
 from backend.market.selling import sell
 from backend.market.supply import BLOCKED, Supply, recentre, supply_of
@@ -34,6 +36,7 @@ class Effort:
     rounds: int = 30
 
 
+EXACT_COLUMNS = 6_000
 EFFORTS = {"quick": Effort(40, 4), "fine": Effort(160, 12)}
 
 
@@ -43,7 +46,42 @@ def clear_joint(book: Book, effort: Effort) -> Solution:
     supply, parts = supply_of(book, tab), parts_of(book, tab, most_lanes(tab))
     turns = np.random.default_rng(20_171_017)
     coordinate(book, supply, parts, effort, turns)
-    return round_at(book, tab, supply, parts, effort)
+    found = round_at(book, tab, supply, parts, effort)
+    if lp_columns(book, tab) <= EXACT_COLUMNS and adopt_exact_prices(book, tab, supply):
+        exact = round_at(book, tab, supply, parts, effort, cover_used=False)
+        found = min(found, exact, key=gap_milli)
+    return found
+
+
+def gap_milli(solution: Solution) -> int:
+    """Bound less welfare."""
+    assert solution.certificate is not None
+    return solution.certificate.bound_milli - solution.certificate.welfare_milli
+
+
+def lp_columns(book: Book, tab: Tables) -> int:
+    """Rough size of the linear programme of `book`."""
+    o = book.orders
+    zones = sum(
+        ((tab.zone_bits >> np.uint64(z)) & np.uint64(1)).astype(np.int64) for z in range(len(book.zones))
+    )
+    cells = (o.deadline_slot - o.start_slot) * zones * (1 + 2 * (o.lanes > tab.green_lanes))
+    return int(np.sum(cells)) + 2 * tab.offer_capacity.size + sum(g.wh.size for g in book.power_offers)
+
+
+def adopt_exact_prices(book: Book, tab: Tables, s: Supply) -> bool:
+    """Replaces the coordinated prices by those of the linear programme: for books where that takes no
+    time."""
+    from backend.market.lp import optimum
+
+    try:
+        best = optimum(book, solver="simplex", time_limit=5.0)
+    except MechanismError:
+        return False
+    s.rent[:] = best.rent
+    s.centre[:] = np.where(s.steps > 0, best.energy_price, s.centre)
+    s.stamp[:] += 1
+    return True
 
 
 def most_lanes(tab: Tables) -> int:
@@ -81,11 +119,12 @@ def _no_prices(s: Supply) -> Posted:
     )
 
 
-def publish(book: Book, tab: Tables, s: Supply) -> tuple[Ints, Ints]:
+def publish(book: Book, tab: Tables, s: Supply, cover_used: bool = True) -> tuple[Ints, Ints]:
     """Integer price tables (compute, energy) of the present rents and centres; cells nobody offers cost
     the most."""
     bands = book.bands
-    energy = np.clip(np.rint(s.centre), bands.energy_min, bands.energy_max).astype(np.int64)
+    asked = np.where(s.steps > 0, np.maximum(s.centre, s.step_ask[..., 0]), s.centre)  # below it nobody sells
+    energy = np.clip(np.rint(asked), bands.energy_min, bands.energy_max).astype(np.int64)
     kinds, zones = s.members.shape[:2]
     compute = np.full((kinds, zones, 2, tab.slots), bands.compute_max, dtype=np.int64)
     for i in range(len(s.ask)):
@@ -94,7 +133,7 @@ def publish(book: Book, tab: Tables, s: Supply) -> tuple[Ints, Ints]:
         own = -(-(need + np.rint(1000 * s.rent[i]).astype(np.int64)) // 1000)
         own = np.where(tab.offer_capacity[i] > 0, own, bands.compute_max)
         compute[k, z] = np.minimum(compute[k, z], own)
-    for i in range(len(s.ask)):
+    for i in range(len(s.ask) if cover_used else 0):
         k, z = int(tab.offer_class[i]), int(tab.offer_zone[i])
         need = -(-(1000 * tab.offer_ask[i] + tab.offer_energy_wh[i] * energy[z]) // 1000)
         compute[k, z] = np.where(s.used[i] > 0, np.maximum(compute[k, z], need), compute[k, z])
@@ -110,11 +149,17 @@ def posted_of(book: Book, tab: Tables, s: Supply, compute: Ints, energy: Ints) -
 
 
 def round_at(
-    book: Book, tab: Tables, s: Supply, parts: Parts, effort: Effort, mechanism: str = "joint"
+    book: Book,
+    tab: Tables,
+    s: Supply,
+    parts: Parts,
+    effort: Effort,
+    mechanism: str = "joint",
+    cover_used: bool = True,
 ) -> Solution:
     """Publishes the prices of `s` and fills the book at them, keeping what is placed where that is
     allowed."""
-    compute, energy = publish(book, tab, s)
+    compute, energy = publish(book, tab, s, cover_used)
     posted = posted_of(book, tab, s, compute, energy)
     turns = np.random.default_rng(20_171_020)
     surplus = best_of_orders(book, tab, compute).astype(np.float64)[parts.order]
@@ -169,7 +214,7 @@ def restore_shares(book: Book, tab: Tables, s: Supply, parts: Parts) -> None:
                 take_off(s, parts, p)
             else:
                 room -= int(parts.lanes[p, 1])
-        if room < 0:
+        if room < 0 or book.orders.kind[j] != KIND_DIVISIBLE:
             for p in placed:
                 if parts.on[p]:
                     take_off(s, parts, p)

@@ -106,6 +106,8 @@ def _first_come(s, asks, parts, queue):
                     place[got], when[got] = where, t
                     total += c
                     got += 1
+                elif parts.contiguous[p]:
+                    total, got = 0.0, 0
                 t += 1
             if got == duration and total < best:
                 best = total

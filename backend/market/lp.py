@@ -106,7 +106,9 @@ def clear_lp(book: Book) -> Solution:
     s.centre[:] = np.where(s.step_ask[..., 0] < BLOCKED / 2, priced, ceiling)
     from backend.market.parts import parts_of
 
-    return round_at(book, tab, s, parts_of(book, tab, most_lanes(tab)), EFFORTS["fine"], "lp")
+    return round_at(
+        book, tab, s, parts_of(book, tab, most_lanes(tab)), EFFORTS["fine"], "lp", cover_used=False
+    )
 
 
 def _model(book: Book, tab: Tables) -> tuple[Any, tuple[Ints, Ints]]:
@@ -125,7 +127,7 @@ def _model(book: Book, tab: Tables) -> tuple[Any, tuple[Ints, Ints]]:
     for i in range(offers):
         k, z = tab.offer_class[i], tab.offer_zone[i]
         for m in (0, 1):
-            made = b.add(np.full(slots, float(tab.offer_ask[i])), tab.offer_capacity[i].astype(float))
+            made = b.add(np.full(slots, float(tab.offer_ask[i])), np.full(slots, np.inf))
             b.put(capacity_row[i], made, 1)
             b.put(cell_row[k, z, m], made, 1)
             b.put(pool_row[z, m], made, float(tab.offer_energy_wh[i]))
@@ -139,7 +141,9 @@ def _model(book: Book, tab: Tables) -> tuple[Any, tuple[Ints, Ints]]:
     for j in range(len(o)):
         k, window = tab.class_row[j], np.arange(o.start_slot[j], o.deadline_slot[j])
         duration, lanes = float(o.duration_slots[j]), float(o.lanes[j])
-        fill = b.add(np.array([-float(o.limit_micro_per_vcu_slot[j]) * duration]), np.array([lanes]))
+        fill = b.add(
+            np.array([-float(o.limit_micro_per_vcu_slot[j]) * duration]), np.array([float(tab.able_lanes[j])])
+        )
         for strand, share in ((1, tab.green_lanes[j] / lanes), (0, 1 - tab.green_lanes[j] / lanes)):
             if share <= 0:
                 continue

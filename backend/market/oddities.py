@@ -1,7 +1,7 @@
 """Small random books at the edges of the order language: what property tests and fuzzing feed to the market.
 
-Ties everywhere, no supply at all, one huge order, negative energy prices, windows of one slot, sites that burn
-nothing, zones without a grid, orders that nobody can serve.
+Ties everywhere, no supply at all, one huge order, negative energy prices, windows of one slot, sites that
+burn nothing, zones without a grid, orders that nobody can serve.
 """
 
 from __future__ import annotations
@@ -14,8 +14,11 @@ from backend.market.orders import Order
 EDGES = ("plain", "ties", "no-compute", "no-green", "no-grid", "huge", "negative", "one-slot", "zero-energy")
 
 
-def odd(seed: int, *, edge: str | None = None, orders: int | None = None, kinds: tuple[int, ...] = (0,)) -> Book:
-    """The book of this seed; `edge` picks one of EDGES (default by seed), `kinds` the order kinds that occur."""
+def odd(
+    seed: int, *, edge: str | None = None, orders: int | None = None, kinds: tuple[int, ...] = (0,)
+) -> Book:
+    """The book of this seed; `edge` picks one of EDGES (default by seed), `kinds` the order kinds that
+    occur."""
     rng = np.random.default_rng([77, seed])
     edge = edge or EDGES[seed % len(EDGES)]
     slots, zones, classes = int(rng.integers(1, 13)), int(rng.integers(1, 4)), int(rng.integers(1, 3))
@@ -62,8 +65,14 @@ def _power(rng: np.random.Generator, edge: str, slots: int, zones: int) -> list[
         for n in range(0 if edge == "no-green" else int(rng.integers(0, 3))):
             tranches = int(rng.integers(1, 4))
             wh = rng.integers(0, 900, (slots, tranches)) * (rng.random((slots, 1)) < 0.8)
-            ask = np.full((slots, tranches), 9000) if edge == "ties" else rng.integers(low, 15_000, (slots, tranches))
-            made.append(PowerOffer(f"plant-{z}-{n}", 100 + 10 * z + n, 3 * z + 1, 1 + n, wh, ask, 11 + 30 * n))
+            ask = (
+                np.full((slots, tranches), 9000)
+                if edge == "ties"
+                else rng.integers(low, 15_000, (slots, tranches))
+            )
+            made.append(
+                PowerOffer(f"plant-{z}-{n}", 100 + 10 * z + n, 3 * z + 1, 1 + n, wh, ask, 11 + 30 * n)
+            )
     return made
 
 

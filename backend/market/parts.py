@@ -12,9 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from backend.market.domain import Book, Fills
+from backend.market.orders import KIND_CONTIGUOUS
 from backend.market.tables import Tables
 
 Ints = npt.NDArray[np.int64]
+
+
+MOST_PARTS = 256  # of one order
 
 
 class Parts(NamedTuple):
@@ -29,6 +33,7 @@ class Parts(NamedTuple):
     duration: Ints
     limit: npt.NDArray[np.float64]
     carbon_cap: npt.NDArray[np.float64]
+    contiguous: npt.NDArray[np.bool_]
     carbon_cost: npt.NDArray[np.float64]  # micro per VCU-slot and g/kWh: carbon price x class Wh / 1000
     first: Ints  # [p][strand]
     on: npt.NDArray[np.bool_]
@@ -37,12 +42,17 @@ class Parts(NamedTuple):
 
 
 def parts_of(book: Book, tab: Tables, most: int) -> Parts:
-    """The parts of all orders, each of at most `most` lanes, none placed yet."""
+    """The parts of all orders, none placed yet: of at most `most` lanes, unless that made too many.
+
+    Lanes beyond all the compute that an order could ever reach get no part.
+    """
     o = book.orders
-    count = np.maximum(-(-o.lanes // most), 1)
+    lanes_able = tab.able_lanes
+    count = np.clip(-(-lanes_able // most), 0, MOST_PARTS)
     order = np.repeat(np.arange(len(o)), count)
     number = np.arange(len(order)) - np.repeat(np.cumsum(count) - count, count)
-    upto, before = (number + 1) * o.lanes[order] // count[order], number * o.lanes[order] // count[order]
+    upto = (number + 1) * lanes_able[order] // count[order]
+    before = number * lanes_able[order] // count[order]
     green = tab.green_lanes[order]
     green_upto = -(-green * upto // o.lanes[order])
     green_before = -(-green * before // o.lanes[order])
@@ -62,6 +72,7 @@ def parts_of(book: Book, tab: Tables, most: int) -> Parts:
         duration=o.duration_slots[order],
         limit=o.limit_micro_per_vcu_slot[order].astype(np.float64),
         carbon_cap=o.max_carbon_g_per_kwh[order].astype(np.float64),
+        contiguous=o.kind[order] >= KIND_CONTIGUOUS,
         carbon_cost=o.carbon_price_micro_per_g[order] * wh / 1000.0,
         first=first,
         on=np.zeros(len(order), dtype=np.bool_),

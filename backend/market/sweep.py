@@ -111,6 +111,21 @@ def kth_smallest(values, size, k):
 
 
 @njit(cache=True)
+def cheapest_stretch(cost, room, duration):
+    """Least sum of `duration` neighbours in cost[:room], and where it begins."""
+    best, begin = 1e32, 0
+    for first in range(room - duration + 1):
+        total = 0.0
+        for n in range(first, first + duration):
+            total += cost[n]
+            if total >= best:
+                break
+        if total < best:
+            best, begin = total, first
+    return best, begin
+
+
+@njit(cache=True)
 def move(s, p, strand, parts, sign):
     lanes = parts.lanes[p, strand] * sign
     if lanes == 0:
@@ -151,6 +166,14 @@ def _choose(s, posted, parts, p, strand, hard, work, place, chosen):
                     c, m = grey, 0
             cost[n], place[n], pay[n] = c, 2 * s.cell_offer[k, z, m, t] + m, posted.compute[k, z, m, t]
             rest[n] = c
+        if parts.contiguous[p]:
+            total, begin = cheapest_stretch(cost, room, duration)
+            if total < best:
+                best, best_pay = total, 0.0
+                for n in range(duration):
+                    chosen[0, n], chosen[1, n] = place[begin + n], start + begin + n
+                    best_pay += pay[begin + n]
+            continue
         edge = kth_smallest(rest, room, duration)
         total, below = 0.0, 0
         for n in range(room):
@@ -209,6 +232,10 @@ def _best_cost(s, posted, parts, p, strand, own, work):
                 c = min(c, s.cell_price[k, z, 0, t] + parts.carbon_cost[p] * s.carbon[z, 0, t])
             work[n] = min(c, own[t]) if z == home else c
         total = 0.0
+        if parts.contiguous[p]:
+            total, _ = cheapest_stretch(work, room, duration)
+            best = min(best, total)
+            continue
         if duration < room:
             kth_smallest(work, room, duration)
         for n in range(duration):

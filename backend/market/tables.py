@@ -19,6 +19,7 @@ class Tables:
     class_row: Ints  # per order
     zone_bits: npt.NDArray[np.uint64]  # per order
     green_lanes: Ints  # per order
+    able_lanes: Ints  # per order: its lanes, but no more than its sites could run if they did nothing else
     class_energy_wh: Ints  # per class, the standard energy that ranks by carbon
     carbon: Ints  # [zone][mode][slot] g/kWh
     offer_class: Ints
@@ -52,11 +53,13 @@ def tables_of(book: Book) -> Tables:
     power_zone = np.array([zones[o.zone_id] for o in book.power_offers], dtype=np.int64)
     energy = np.array([o.energy_wh_per_vcu_slot for o in offers], dtype=np.int64)
     offer_zone = np.array([zones[o.zone_id] for o in offers], dtype=np.int64)
+    class_row = np.searchsorted(class_ids, book.orders.class_id).astype(np.int64)
     return Tables(
         slots=slots,
-        class_row=np.searchsorted(class_ids, book.orders.class_id).astype(np.int64),
+        class_row=class_row,
         zone_bits=bits,
         green_lanes=book.orders.green_lanes,
+        able_lanes=np.minimum(book.orders.lanes, _reachable(book, class_row, bits, capacity)),
         class_energy_wh=np.array([cls.energy_wh_per_vcu_slot for cls in book.classes], dtype=np.int64),
         carbon=carbon,
         offer_class=np.array([classes[o.class_id] for o in offers], dtype=np.int64),
@@ -91,3 +94,18 @@ def _starved(book: Book, power_zone: Ints, offer_zone: Ints, energy: Ints) -> np
     np.minimum.at(least, offer_zone, energy)
     poor: npt.NDArray[np.bool_] = total < least[:, None, None]
     return poor
+
+
+def _reachable(book: Book, class_row: Ints, bits: npt.NDArray[np.uint64], capacity: Ints) -> Ints:
+    """Lanes that the sites of its class could run for each order if they did nothing else."""
+    o, zones, classes = book.orders, book.zone_index(), book.class_index()
+    total = np.zeros((len(book.classes), len(book.zones), book.slots.count + 1), dtype=np.int64)
+    for i, offer in enumerate(book.compute_offers):
+        total[classes[offer.class_id], zones[offer.zone_id], 1:] += capacity[i]
+    total = np.cumsum(total, axis=2)
+    able = np.zeros(len(o), dtype=np.int64)
+    for z in range(len(book.zones)):
+        here = (bits >> np.uint64(z)) & np.uint64(1) == 1
+        volume = total[class_row, z, o.deadline_slot] - total[class_row, z, o.start_slot]
+        able += np.where(here, volume // o.duration_slots, 0)
+    return able
