@@ -59,7 +59,7 @@ def make_app(context: Context) -> FastAPI:
     app.state.context = context
     app.state.query_names = {route.endpoint: query_names(route.dependant) for route in api_routes()}
     problems.install(app)
-    common = problems.responses(400, 409, 413, 415, 422, 429, 503)
+    common = problems.responses(400, 401, 403, 409, 413, 415, 422, 429, 503)
     for router in ROUTERS:
         app.include_router(
             router, prefix=PREFIX, responses=common, dependencies=[Depends(refuse_unknown_query)]

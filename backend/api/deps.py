@@ -12,7 +12,7 @@ from fastapi.security.http import HTTPAuthorizationCredentials
 from backend.api.context import Context
 from backend.service import login
 from backend.service.access import ANONYMOUS, Principal, Scope
-from backend.service.errors import Forbidden, Invalid
+from backend.service.errors import Forbidden, Invalid, Unauthenticated
 from backend.service.pages import Cursor, decode_cursor
 from backend.settings import Settings
 
@@ -115,6 +115,16 @@ def _check_csrf(request: Request, context: Context, token: str) -> None:
 
 
 Caller = Annotated[Principal, Depends(get_principal)]
+
+
+def get_signed_in(principal: Caller) -> Principal:
+    """Whoever is signed in; Unauthenticated when nobody is."""
+    if principal.is_anonymous:
+        raise Unauthenticated("nobody is signed in", mend="sign in with a wallet")
+    return principal
+
+
+SignedIn = Annotated[Principal, Depends(get_signed_in)]
 
 
 class Need:

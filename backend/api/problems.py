@@ -72,6 +72,11 @@ _TITLES = {
     422: ("invalid", "A value breaks a rule"),
     500: ("internal", "Something broke on our side"),
 }
+_MENDS = {
+    400: "send well-formed JSON",
+    404: "see the OpenAPI document, /api/v1/openapi.json",
+    405: "use one of the methods in the Allow header",
+}
 
 
 def problem(
@@ -123,6 +128,7 @@ def problem_of(error: Exception) -> Response:
 def plain(status: int, detail: str, mend: str | None = None) -> Response:
     """The problem body of a bare HTTP status."""
     slug, title = _TITLES.get(status, (str(status), HTTPStatus(status).phrase))
+    mend = mend or _MENDS.get(status)
     return problem(status, slug, title, detail, mend=mend)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request, Response
 from sqlmodel import col, select
 
-from backend.api.deps import Caller, Ctx, cookie_name, session_token
+from backend.api.deps import Ctx, SignedIn, cookie_name, session_token
 from backend.api.problems import responses
 from backend.api.schemas.identity import (
     DemoSignIn,
@@ -33,8 +33,7 @@ def _limit_login(request: Request, context: Ctx) -> None:
 
 
 def _session(context: Ctx, principal: Principal, token: str | None, expires_at: int | None) -> SessionOut:
-    if principal.organisation_id is None:
-        raise Unauthenticated("nobody is signed in", mend="sign in with a wallet")
+    assert principal.organisation_id is not None
     return SessionOut(
         actor=principal.actor,
         address=principal.address,
@@ -103,7 +102,7 @@ def _signed_in(context: Ctx, response: Response, opened: login.Opened) -> Sessio
 
 
 @router.get("/session", responses=responses(401))
-def read_session(request: Request, context: Ctx, principal: Caller) -> SessionOut:
+def read_session(request: Request, context: Ctx, principal: SignedIn) -> SessionOut:
     """Says who the caller is and what it may do."""
     token = session_token(request, context) if principal.member_id else None
     ends = None
@@ -114,18 +113,18 @@ def read_session(request: Request, context: Ctx, principal: Caller) -> SessionOu
 
 
 @router.delete("/session", status_code=204, responses=responses(401))
-def close_session(request: Request, response: Response, context: Ctx, principal: Caller) -> None:
+def close_session(request: Request, response: Response, context: Ctx, principal: SignedIn) -> None:
     """Signs out."""
     token = session_token(request, context)
-    if principal.is_anonymous or token is None:
-        raise Unauthenticated("nobody is signed in", mend="nothing to do")
+    if token is None:
+        raise Unauthenticated("a key has no session", mend="revoke the key instead")
     with context.store.writing() as session:
         login.close_session(session, context.vault, token, principal)
     response.delete_cookie(cookie_name(context.settings), path="/")
 
 
 @router.get("/session/organisations", responses=responses(401))
-def list_seats(context: Ctx, principal: Caller) -> list[Seat]:
+def list_seats(context: Ctx, principal: SignedIn) -> list[Seat]:
     """Lists the organisations in which the caller's wallet has a seat."""
     if principal.address is None:
         raise Unauthenticated("only a wallet has seats", mend="sign in with a wallet")
@@ -141,12 +140,10 @@ def list_seats(context: Ctx, principal: Caller) -> list[Seat]:
 
 @router.put("/session/organisation", responses=responses(401, 403))
 def switch_organisation(
-    request: Request, context: Ctx, principal: Caller, body: SwitchOrganisation
+    request: Request, context: Ctx, principal: SignedIn, body: SwitchOrganisation
 ) -> SessionOut:
     """Lets the session act for another organisation of the same wallet."""
     token = session_token(request, context)
-    if principal.is_anonymous:
-        raise Unauthenticated("nobody is signed in", mend="sign in with a wallet")
     if token is None or principal.member_id is None:
         raise Forbidden(
             "a key acts for its own organisation only", mend="use a key of the other organisation"
