@@ -76,11 +76,8 @@ def best_of_orders(book: Book, tab: Tables, compute_price: Ints) -> Ints:
         return np.zeros(0, dtype=np.int64)
     o = book.orders
     green, mixed = shape_prices(book, tab, compute_price)
-    top = max(
-        int(green.max()),
-        int(mixed.max()),
-        1000 * int(o.limit_micro_per_vcu_slot.max() * o.duration_slots.max()),
-    )
+    dearest = 1000 * int(o.limit_micro_per_vcu_slot.max()) * int(o.duration_slots.max())
+    top = max(int(green.max()), int(mixed.max()), dearest)
     wide = 4 * top * int(o.lanes.max()) >= _SAFE
     lanes, few = (a.astype(object) if wide else a for a in (o.lanes, tab.green_lanes))
     value = 1000 * lanes * o.limit_micro_per_vcu_slot * o.duration_slots

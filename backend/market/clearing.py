@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 
 from backend.market.certificate import certify
+from backend.market.coordinate import Effort
 from backend.market.domain import Book, Fills, Solution
 from backend.market.errors import MechanismError
-from backend.market.joint import EFFORTS, Effort, clear_joint
+from backend.market.joint import EFFORTS, clear_joint
 from backend.market.leases import clear_fcfs, clear_greedy
 from backend.market.lp import clear_lp
 from backend.market.sequential import clear_sequential
@@ -26,9 +29,18 @@ MECHANISMS: Mapping[str, Callable[[Book, Effort], Solution]] = {
 }
 
 
-def clear(book: Book, mechanism: str = "joint", effort: EffortName = "quick") -> Solution:
+def clear(
+    book: Book,
+    mechanism: str = "joint",
+    effort: EffortName = "quick",
+    *,
+    time_limit: float | None = None,
+    last: Solution | None = None,
+) -> Solution:
     """Clears `book`. A book in which nothing can trade clears to nothing, and `reason` says why.
 
+    `time_limit` in seconds: no new sweep begins after it, and what was found by then is rounded and
+    certified. `last` is an earlier solution of nearly the same market; joint starts from its prices.
     Raises MechanismError for an unknown mechanism or effort, or a book that the mechanism cannot take.
     """
     if mechanism not in MECHANISMS:
@@ -38,7 +50,12 @@ def clear(book: Book, mechanism: str = "joint", effort: EffortName = "quick") ->
     empty = _why_empty(book)
     if empty:
         return nothing(book, mechanism, empty)
-    solution = MECHANISMS[mechanism](book, EFFORTS[effort])
+    chosen = EFFORTS[effort]
+    if time_limit is not None:
+        chosen = replace(chosen, until=time.monotonic() + time_limit)
+    solution = (
+        clear_joint(book, chosen, last) if mechanism == "joint" else MECHANISMS[mechanism](book, chosen)
+    )
     if len(solution.fills) == 0:
         return nothing(
             book, mechanism, "no order's limit covers the cheapest compute and power it could have"
@@ -61,7 +78,7 @@ def nothing(book: Book, mechanism: str, reason: str) -> Solution:
     )
     if not uniform:
         return bare
-    from backend.market.joint import closing_prices
+    from backend.market.rounding import closing_prices
 
     compute, energy = closing_prices(book)
     bare = Solution(

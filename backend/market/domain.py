@@ -178,7 +178,7 @@ class Fills:
         """Canonical fills: equal (order, offer, mode, slot) added up, zero rows dropped, sorted."""
         if len(order) == 0:
             return Fills.empty()
-        rank = np.lexsort((slot, mode, offer, order))
+        rank = rank_rows(order, offer, mode, slot)
         cols = [np.asarray(c, dtype=np.int64)[rank] for c in (order, offer, mode, slot)]
         amount = np.asarray(lanes, dtype=np.int64)[rank]
         first = np.ones(len(rank), dtype=bool)
@@ -241,6 +241,17 @@ class Run:
     start_slot: int
     end_slot: int
     lanes: int
+
+
+def rank_rows(*columns: Ints) -> Ints:
+    """Indices that sort rows by these columns, first column first; one packed key where 62 bits hold it."""
+    bits = [max(int(c.max()).bit_length(), 1) for c in columns]
+    if sum(bits) > 62 or any(int(c.min()) < 0 for c in columns):
+        return np.lexsort(columns[::-1])
+    key = np.zeros(len(columns[0]), dtype=np.int64)
+    for column, width in zip(columns, bits, strict=True):
+        key = (key << width) | column
+    return np.argsort(key, kind="stable")
 
 
 def _frozen(values: npt.ArrayLike) -> Ints:

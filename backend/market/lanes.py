@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from backend.market.domain import Book, Fills, Ints
+from backend.market.domain import Book, Fills, Ints, rank_rows
 from backend.market.jit import njit
 from backend.market.tables import Tables
 
@@ -33,7 +33,7 @@ def lane_faults(book: Book, tab: Tables, fills: Fills) -> list[tuple[int, str]]:
     if len(fills) == 0:
         return []
     zone = tab.offer_zone[fills.offer]
-    rank = np.lexsort((fills.mode, fills.slot, zone, fills.order))
+    rank = rank_rows(fills.order, zone, fills.slot, fills.mode)
     o = book.orders
     fault = _faults(
         fills.order[rank], zone[rank], fills.mode[rank], fills.slot[rank], fills.lanes[rank],

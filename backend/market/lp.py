@@ -95,7 +95,8 @@ def optimum(book: Book, *, solver: str = "ipm", time_limit: float = 0.0) -> Opti
 
 def clear_lp(book: Book) -> Solution:
     """Clears at the exact prices of the linear programme, rounded like the joint mechanism."""
-    from backend.market.joint import EFFORTS, most_lanes, round_at
+    from backend.market.joint import EFFORTS, most_lanes
+    from backend.market.rounding import round_at
 
     tab = tables_of(book)
     best = optimum(book, solver="simplex" if len(book.orders) <= 300 else "ipm")

@@ -14,8 +14,9 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from backend.market.coordinate import Effort
 from backend.market.domain import GREEN, Book, ComputeOffer, Fills, Solution
-from backend.market.joint import Effort, clear_joint
+from backend.market.joint import clear_joint
 from backend.market.leases import asking, pay_as_asked, without_faults
 from backend.market.orders import NUMERIC_FIELDS, OrderTable
 from backend.market.supply import Floats, Supply, supply_of

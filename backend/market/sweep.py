@@ -336,19 +336,23 @@ def crowd(s, posted, step_site, step_pool):
 
 @njit(cache=True)
 def restless(s, posted, parts):
-    """Which parts should move: those on an overfull or unwilling cell, and those without a place."""
+    """Which parts must move: those on an overfull or unwilling cell, above their limit, or without a
+    place."""
     out = np.zeros(len(parts.order), np.bool_)
     for p in range(len(parts.order)):
         if not parts.on[p]:
             out[p] = True
             continue
+        paid = 0.0
         for strand in range(2):
             if parts.lanes[p, strand] == 0:
                 continue
             first = parts.first[p, strand]
+            k = parts.kind[p]
             for n in range(first, first + parts.duration[p]):
                 i, m, t = parts.place[n] // 2, parts.place[n] % 2, parts.when[n]
                 z = s.offer_zone[i]
+                paid += parts.lanes[p, strand] * posted.compute[k, z, m, t]
                 if (
                     not posted.willing[i, m, t]
                     or s.used[i, 0, t] + s.used[i, 1, t] > s.capacity[i, t]
@@ -358,4 +362,6 @@ def restless(s, posted, parts):
                     break
             if out[p]:
                 break
+        if paid > (parts.lanes[p, 0] + parts.lanes[p, 1]) * parts.limit[p] * parts.duration[p]:
+            out[p] = True
     return out
