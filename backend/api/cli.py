@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -95,6 +96,7 @@ def serve_command(
         typer.echo(json.dumps(_document(settings), indent=1))
         return
     logs.configure(settings.log_level, settings.log_json)
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))  # the embedded chain ends with us
     try:
         with serving.opened(settings, out.resolve() if out else None, index=index) as context:
             place = {"url": shown, "rpc": context.chain.rpc_url, "database": settings.shown()["database_url"]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -78,10 +79,10 @@ def following(context: Context) -> Iterator[Indexer]:
 def opened(settings: Settings, out: Path | None, *, index: bool = True) -> Iterator[Context]:
     """A context with a migrated database and a chain that is followed."""
     with ExitStack() as stack:
+        link = stack.enter_context(chain_link(settings, out))
         engine = make_engine(settings)
         stack.callback(engine.dispose)
         migrate.upgrade(engine)
-        link = stack.enter_context(chain_link(settings, out))
         context = Context(settings, Store(engine), Vault(settings), link=link)
         stack.callback(context.close)
         if index:
@@ -90,11 +91,23 @@ def opened(settings: Settings, out: Path | None, *, index: bool = True) -> Itera
 
 
 class _Server(uvicorn.Server):
-    """Ends the event streams first, so that a shutdown need not wait for them."""
+    """Ends the event streams first, so that a shutdown need not wait for them; returns when it is done."""
 
     def __init__(self, config: uvicorn.Config, context: Context) -> None:
         super().__init__(config)
         self._context = context
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals end the server and are spent: uvicorn would raise them again, over our own clearing up."""
+        before = {
+            number: signal.signal(number, self.handle_exit) for number in (signal.SIGTERM, signal.SIGINT)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: object) -> None:
         """SIGTERM or SIGINT: no new requests; running ones end."""
