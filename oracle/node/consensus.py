@@ -61,6 +61,11 @@ class Committee:
         numbers = bytes((phase,)) + epoch.to_bytes(8, "big") + round_number.to_bytes(8, "big")
         return keccak256(_TAG + self.config_digest + self.feed_id + numbers + report)
 
+    def proposed(self, epoch: int, round_number: int, content: bytes, signature: bytes) -> bool:
+        """Whether the leader of the round signed a proposal of that content (sha256 of its bundle)."""
+        digest = self.vote_digest(PROPOSE, epoch, round_number, content)
+        return self.leader(epoch, round_number) in self.signers(digest, [signature])
+
     def certifies(self, phase: int, epoch: int, round_number: int, report: bytes, signatures: bytes) -> bool:
         """Whether `signatures` (65 bytes each) are votes of a quorum of distinct members."""
         digest = self.vote_digest(phase, epoch, round_number, report)
@@ -117,22 +122,22 @@ class Voter:
         """The highest round this member has taken part in."""
         return int.from_bytes(self._promises.promise(epoch, "round") or b"", "big")
 
-    def proposal(self, epoch: int, round_number: int, report: bytes) -> bytes:
-        """A leader's signature under its proposal."""
-        return sign_digest(self._secret, self.committee.vote_digest(PROPOSE, epoch, round_number, report))
+    def proposal(self, epoch: int, round_number: int, content: bytes) -> bytes:
+        """A leader's signature under its proposal; `content` is the sha256 of the bundle."""
+        return sign_digest(self._secret, self.committee.vote_digest(PROPOSE, epoch, round_number, content))
 
     def vote(
         self,
         epoch: int,
         round_number: int,
         report: bytes,
+        content: bytes,
         proposal: bytes,
         justification: Lock | None = None,
     ) -> bytes:
-        """Step 1: the vote for a proposal; raises Refusal."""
+        """Step 1: the vote for a report, whose bundle the leader proposed; raises Refusal."""
         committee = self.committee
-        digest = committee.vote_digest(PROPOSE, epoch, round_number, report)
-        if committee.leader(epoch, round_number) not in committee.signers(digest, [proposal]):
+        if not committee.proposed(epoch, round_number, content, proposal):
             raise Refusal(f"round {round_number} is not led by the proposer")
         self._enter(epoch, round_number)
         cast = self._promises.promise(epoch, "vote")

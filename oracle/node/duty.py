@@ -19,6 +19,7 @@ from oracle.node.peers import (
     encode_lock,
 )
 from oracle.wire.errors import WireError
+from oracle.wire.keys import sha256
 from oracle.wire.reading import decode_envelopes, encode_envelopes
 
 log = logging.getLogger("bitwatt.oracle")
@@ -38,15 +39,19 @@ async def answer_status(node: Node, body: bytes) -> Answer:
 async def answer_proposal(node: Node, body: bytes) -> Answer:
     """A vote for a proposal that is true, or why not."""
     proposal = decode_proposal(body)
+    epoch, number, content = proposal.epoch, proposal.round_number, sha256(proposal.bundle)
     try:
         draft = await node.examine(proposal.epoch, proposal.bundle)
         vote = node.voter.vote(
-            proposal.epoch, proposal.round_number, draft.digest, proposal.signature, proposal.justification
+            epoch, number, draft.digest, content, proposal.signature, proposal.justification
         )
+        node.suspects.discard(node.committee.leader(proposal.epoch, proposal.round_number))
         return Answer("vote", vote)
     except NotTrue as objection:
         if objection.missing:
             return Answer("missing", encode_envelopes(objection.missing))
+        if objection.false and node.committee.proposed(epoch, number, content, proposal.signature):
+            node.pass_turn(epoch, number // ATTEMPTS)
         return _refused(node, proposal.epoch, str(objection))
     except Refusal as refusal:
         return _refused(node, proposal.epoch, str(refusal))
@@ -112,7 +117,7 @@ async def lead(node: Node, epoch: int, turn: int) -> bool:
         except (NotTrue, WireError) as error:
             log.warning("epoch %d: the locked report is not acceptable: %s", epoch, error)
             return False
-        signature = node.voter.proposal(epoch, round_number, draft.digest)
+        signature = node.voter.proposal(epoch, round_number, sha256(draft.bundle))
         proposal = Proposal(epoch, round_number, draft.bundle, signature, justification)
         certificate, learned = await _collect_votes(node, proposal, draft, node.patience(turn))
         if certificate is not None:
@@ -199,4 +204,14 @@ async def _finish(node: Node, epoch: int, round_number: int, draft: Draft, certi
         log.warning("epoch %d: the report could not be sent: %s", epoch, error)
         return False
     await node.refresh()
-    return node.facts.next_epoch > epoch
+    if node.facts.next_epoch <= epoch:
+        return False
+    async for _ in node.peers.ask_all("/peer/news", b"", 1.0):
+        pass
+    return True
+
+
+async def answer_news(node: Node, _: bytes) -> Answer:
+    """Told that a report is on chain: looks at once."""
+    node.wake.set()
+    return Answer("none")

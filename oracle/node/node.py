@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from oracle.archive import Archive, ArchiveError
 from oracle.evidence.verify import DEV_CHAIN_ID
 from oracle.node.chain import ChainReader, OracleContract
 from oracle.node.config import ConfigError, NodeConfig, read_secret
-from oracle.node.consensus import Committee, Voter
+from oracle.node.consensus import ATTEMPTS, Committee, Voter
 from oracle.node.expect import Held, build_bundle, expected
 from oracle.node.facts import Facts
 from oracle.node.ledger import Key, Ledger, Receipt
@@ -30,15 +29,20 @@ from oracle.wire.typed import Report, digest, feed_id
 
 SLICE = 200
 """Readings judged at a stretch, so that peers are answered in between."""
+SUSPECTED_SHARE = 0.1
+"""Part of its turn that a leader gets who let the last one pass."""
 log = logging.getLogger("bitwatt.oracle")
 
 
 class NotTrue(Exception):
-    """A proposal this node does not find true. `missing` are readings it holds and the proposal lacks."""
+    """A proposal this node does not find true.
 
-    def __init__(self, reason: str, missing: Sequence[Envelope] = ()) -> None:
+    `missing` are readings it holds and the proposal lacks; `false` says that no honest leader proposes this.
+    """
+
+    def __init__(self, reason: str, missing: Sequence[Envelope] = (), false: bool = False) -> None:
         super().__init__(reason)
-        self.missing = missing
+        self.missing, self.false = missing, false
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,9 @@ class Node:
         self.drafts: dict[bytes, Draft] = {}
         self._wanted: tuple[int, int, set[tuple[int, bytes]]] = (-1, -1, set())
         self._ready_since: tuple[int, float] = (-1, 0.0)
+        self._passed: dict[int, int] = {}
+        self.suspects: set[str] = set()
+        self.wake = asyncio.Event()
 
     async def close(self) -> None:
         """Closes connections and files."""
@@ -160,6 +167,8 @@ class Node:
             receipt.duplicates += second.duplicates
             receipt.refused = [item for item in receipt.refused if not item[1].retry]
             receipt.refused += [(again[position][0], problem) for position, problem in second.refused]
+        if receipt.accepted and self.closed(self.facts.next_epoch):
+            self.wake.set()
         return receipt
 
     # --- epochs ------------------------------------------------------------------
@@ -186,8 +195,22 @@ class Node:
             return None
         if self._ready_since[0] != epoch:
             self._ready_since = (epoch, time.monotonic())
-        elapsed = time.monotonic() - self._ready_since[1]
-        return epoch, int(math.log2(elapsed / self.config.turn_seconds + 1))
+        elapsed, turn = time.monotonic() - self._ready_since[1], 0
+        while elapsed >= (lasts := self._given(epoch, turn)):
+            self.suspects.add(self.committee.leader(epoch, turn * ATTEMPTS))
+            elapsed, turn = elapsed - lasts, turn + 1
+        return epoch, max(turn, self._passed.get(epoch, 0))
+
+    def _given(self, epoch: int, turn: int) -> float:
+        """Wall seconds a turn is waited for: little where its leader let the last one pass."""
+        suspected = self.committee.leader(epoch, turn * ATTEMPTS) in self.suspects
+        return self.patience(turn) * (SUSPECTED_SHARE if suspected else 1.0)
+
+    def pass_turn(self, epoch: int, turn: int) -> None:
+        """Waits no longer for the leader of a turn, because it has proposed what is not true."""
+        self.suspects.add(self.committee.leader(epoch, turn * ATTEMPTS))
+        self._passed = {epoch: max(turn + 1, self._passed.get(epoch, 0))}
+        self.wake.set()
 
     def patience(self, turn: int) -> float:
         """Seconds a turn lasts: twice the one before, so that some turn is long enough on a slow day."""
@@ -223,7 +246,7 @@ class Node:
         if unknown:
             receipt = self.ledger.take(unknown, self.now)
             if receipt.refused:
-                raise NotTrue(f"a reading is not acceptable: {receipt.refused[0][1].text}")
+                raise NotTrue(f"a reading is not acceptable: {receipt.refused[0][1].text}", false=True)
         if not self.closed(epoch):
             raise NotTrue(f"epoch {epoch} is not closed at {self.now}: readings may still come")
         mine = self.ledger.due(end)
@@ -233,7 +256,7 @@ class Node:
             raise NotTrue(f"{len(proposed) - len(mine)} readings do not belong into this epoch")
         rebuilt = build_bundle(self.facts, self.chain_id, epoch, start, end, mine)
         if encode_bundle(rebuilt) != encoded:
-            raise NotTrue("the bundle differs from what its readings make")
+            raise NotTrue("the bundle differs from what its readings make", false=True)
         return self._keep(rebuilt, encoded, mine)
 
     # --- what the operator sees ----------------------------------------------------

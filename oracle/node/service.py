@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import signal
 import time
@@ -30,6 +31,7 @@ _ANSWERS: dict[str, Callable[[Node, bytes], Awaitable[Answer]]] = {
     "propose": duty.answer_proposal,
     "lock": duty.answer_lock,
     "sign": duty.answer_sign,
+    "news": duty.answer_news,
 }
 
 
@@ -49,7 +51,17 @@ async def duty_loop(node: Node) -> None:
         except ChainError as error:
             down = min(2.0, down * 2 or 0.1)
             log.warning("the chain does not answer: %s", error)
-        await asyncio.sleep(down or node.config.poll_seconds)
+        await _pause(node, down)
+
+
+async def _pause(node: Node, seconds: float) -> None:
+    """Sleeps, or for one poll at most until the node is woken by news."""
+    if seconds:
+        await asyncio.sleep(seconds)
+        return
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(node.wake.wait(), node.config.poll_seconds)
+    node.wake.clear()
 
 
 def make_app(node: Node) -> FastAPI:

@@ -113,15 +113,33 @@ def encode_reading(reading: Reading) -> bytes:
     )
 
 
-def _uint(data: bytes, at: int, key: int) -> tuple[int, int]:
-    if at >= len(data):
-        raise TruncatedError("reading", f"the data ends before key {key}")
-    if data[at] != key:
-        raise NotCanonicalError("reading", f"key {key} is due at offset {at}")
-    major, value, at = read_head(data, at + 1)
-    if major != 0:
-        raise WireError("reading", f"key {key} holds no unsigned integer")
-    return value, at
+_SIZES = {24: 1, 25: 2, 26: 4, 27: 8}
+
+
+def _uints(data: bytes, at: int, keys: range) -> tuple[list[int], int]:
+    """The unsigned integers under consecutive keys and the offset behind them; shortest forms only."""
+    values = []
+    for key in keys:
+        try:
+            if data[at] != key:
+                raise NotCanonicalError("reading", f"key {key} is due at offset {at}")
+            value = data[at + 1]
+        except IndexError:
+            raise TruncatedError("reading", f"the data ends before key {key}") from None
+        at += 2
+        if value > 23:
+            size = _SIZES.get(value)
+            if size is None:
+                raise WireError("reading", f"key {key} holds no unsigned integer")
+            stop = at + size
+            if stop > len(data):
+                raise TruncatedError("reading", f"the data ends inside key {key}")
+            value = int.from_bytes(data[at:stop], "big")
+            if value < (24 if size == 1 else 1 << (4 * size)):
+                raise NotCanonicalError("reading", f"key {key} is not in its shortest form")
+            at = stop
+        values.append(value)
+    return values, at
 
 
 def decode_reading(payload: bytes) -> Reading:
@@ -131,23 +149,21 @@ def decode_reading(payload: bytes) -> Reading:
         if _PREFIX.startswith(payload):
             raise TruncatedError("reading", "the data ends inside the domain tag")
         raise WireError("reading", f"does not begin as a {DOMAIN!r} map of 11 entries")
-    chain_id, at = _uint(payload, at, 1)
-    meter_id, at = _uint(payload, at, 2)
-    kind, at = _uint(payload, at, 3)
+    (chain_id, meter_id, kind), at = _uints(payload, at, _BEFORE)
     if payload[at : at + 3] != b"\x04\x58\x20":
         raise WireError("reading.agreement_id", "key 4 holds no byte string of 32 bytes")
     agreement_id = payload[at + 3 : at + 35]
-    seq, at = _uint(payload, at + 35, 5)
-    start, at = _uint(payload, at, 6)
-    end, at = _uint(payload, at, 7)
-    quantity, at = _uint(payload, at, 8)
-    register, at = _uint(payload, at, 9)
-    quality, at = _uint(payload, at, 10)
+    (seq, start, end, quantity, register, quality), at = _uints(payload, at + 35, _AFTER)
     if at != len(payload):
         raise WireError("reading", f"{len(payload) - at} bytes follow the reading")
     reading = Reading(chain_id, meter_id, kind, agreement_id, seq, start, end, quantity, register, quality)
-    reading.check()
+    plausible = 0 < meter_id < 1 << 32 and 0 < kind < 8 and quality < 5
+    if not (plausible and start < end and quantity <= register):
+        reading.check()
     return reading
+
+
+_BEFORE, _AFTER = range(1, 4), range(5, 11)
 
 
 # --- envelopes ------------------------------------------------------------------
