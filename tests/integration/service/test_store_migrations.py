@@ -8,9 +8,6 @@ from sqlalchemy import Engine, inspect
 
 from backend.store import migrate
 from backend.store.tables import metadata
-from tests.unit.api.fixtures import database_url, empty_engine, postgres
-
-__all__ = ["database_url", "empty_engine", "postgres"]
 
 
 def test_up_gives_the_models_tables(empty_engine: Engine) -> None:

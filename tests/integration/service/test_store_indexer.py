@@ -18,18 +18,28 @@ from backend.store.chain import ROWS_BY_BLOCK, Account, Agreement, Batch, SlotRe
 from backend.store.engine import Store
 from backend.store.market import ComputeOfferRow, OrderRow, PowerOfferRow
 from tests.unit.api.callers import Key
-from tests.unit.api.fixtures import migrated_url, postgres, settings, sqlite, store
 from tests.unit.api.market_chain import BUYERS, DEPOSIT, SLOTS, MarketChain, account
 
-__all__ = ["migrated_url", "postgres", "settings", "sqlite", "store"]
+
+@pytest.fixture(scope="module")
+def registered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MarketChain]:
+    """A market that is registered; nothing has cleared."""
+    chain = MarketChain(tmp_path_factory.mktemp("chain"))
+    chain.register()
+    yield chain
+    chain.close()
 
 
 @pytest.fixture
-def chain(tmp_path: Path) -> Iterator[MarketChain]:
-    """A market that is registered; nothing has cleared."""
-    chain = MarketChain(tmp_path)
-    yield chain
-    chain.close()
+def chain(registered: MarketChain) -> Iterator[MarketChain]:
+    """The registered market, put back afterwards to where it was."""
+    snapshot = registered.rpc.call("evm_snapshot")
+    positions = {name: sender.position for name, sender in registered.senders.items()}
+    yield registered
+    assert registered.rpc.call("evm_revert", snapshot)
+    for name, position in positions.items():
+        registered.senders[name].position = position
+    registered.chunks, registered.order_hashes, registered.head_hash = {}, [], bytes(32)
 
 
 @pytest.fixture
@@ -59,7 +69,6 @@ def fresh_dump(store: Store, chain: MarketChain, settings: Settings) -> dict[str
 
 
 def test_the_tables_say_what_the_contracts_did(indexer: Indexer, chain: MarketChain, store: Store) -> None:
-    chain.register()
     chain.clear()
     chain.deliver(2)
     indexer.catch_up()
@@ -79,7 +88,6 @@ def test_the_tables_say_what_the_contracts_did(indexer: Indexer, chain: MarketCh
 def test_a_reorganisation_of_ten_blocks_is_undone_and_done_again(
     indexer: Indexer, chain: MarketChain, store: Store, settings: Settings
 ) -> None:
-    chain.register()
     chain.clear()
     for slot in range(6):
         chain.report(slot)
@@ -104,7 +112,6 @@ def test_a_reorganisation_of_ten_blocks_is_undone_and_done_again(
 def test_a_rollback_of_the_chain_is_followed(
     indexer: Indexer, chain: MarketChain, store: Store, settings: Settings
 ) -> None:
-    chain.register()
     chain.open_batch()
     indexer.catch_up()
     chain.post_chunks()
@@ -127,7 +134,6 @@ def test_a_rollback_of_the_chain_is_followed(
 def test_blocks_are_taken_in_once_however_often_the_indexer_starts(
     indexer: Indexer, chain: MarketChain, store: Store, settings: Settings
 ) -> None:
-    chain.register()
     indexer.catch_up()
     first = dump(store)
     for _ in range(2):
@@ -143,7 +149,6 @@ def test_blocks_are_taken_in_once_however_often_the_indexer_starts(
 def test_a_slice_that_another_process_took_in_first_is_left_alone(
     indexer: Indexer, chain: MarketChain, store: Store, settings: Settings
 ) -> None:
-    chain.register()
     piece = indexer._source.read(indexer._source.first_block, chain.rpc.block_number(), 64)
     apply.take_in(store, piece, None, 64)
     with pytest.raises(apply.Overtaken):
@@ -155,7 +160,6 @@ def test_a_slice_that_another_process_took_in_first_is_left_alone(
 def test_signed_messages_that_came_by_the_api_survive_a_step_back(
     indexer: Indexer, chain: MarketChain, store: Store
 ) -> None:
-    chain.register()
     chain.clear()
     with store.writing() as session:
         session.add(
@@ -179,7 +183,6 @@ def test_signed_messages_that_came_by_the_api_survive_a_step_back(
 def test_cancellations_and_epochs_reach_the_account(
     indexer: Indexer, chain: MarketChain, store: Store
 ) -> None:
-    chain.register()
     chain.send(BUYERS[0], chain.market.call("cancel", 5), chain.market.call("cancelAll"))
     indexer.catch_up()
     rows = dump(store)
@@ -190,7 +193,6 @@ def test_cancellations_and_epochs_reach_the_account(
 
 
 def test_a_refunded_slot_is_not_settled(indexer: Indexer, chain: MarketChain, store: Store) -> None:
-    chain.register()
     chain.clear()
     chain.clock.advance_to(1_508_198_400 + SLOTS * 900 + 2 * 86_400)
     chain.send("owner", Settlement(chain.book).refund_chunk(1, 0, chain.chunks[0], [0, 1]))
@@ -211,7 +213,6 @@ def test_a_database_of_another_deployment_is_refused_off_the_dev_chain(
 def test_another_dev_chain_starts_the_tables_anew(
     indexer: Indexer, chain: MarketChain, store: Store, settings: Settings, tmp_path: Path
 ) -> None:
-    chain.register()
     indexer.catch_up()
     (tmp_path / "other").mkdir()
     other = MarketChain(tmp_path / "other")

@@ -10,10 +10,8 @@ from eth_account import Account
 from eth_account.messages import encode_typed_data
 
 from tests.unit.api.callers import Caller, Key, World
-from tests.unit.api.fixtures import market_chain, postgres, sqlite, trading
 from tests.unit.api.market_chain import BUYERS, DEPOSIT, SLOT, START, MarketChain, account
 
-__all__ = ["market_chain", "postgres", "sqlite", "trading"]
 TOMORROW = START + 2 * 86_400
 HALF_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 

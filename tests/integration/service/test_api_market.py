@@ -8,10 +8,7 @@ import pytest
 
 from backend.chain.clients import Treasury
 from tests.unit.api.callers import World
-from tests.unit.api.fixtures import market_chain, postgres, sqlite, trading
 from tests.unit.api.market_chain import BUYERS, ENERGY_WH, SLOT, SLOTS, START, MarketChain, account
-
-__all__ = ["market_chain", "postgres", "sqlite", "trading"]
 
 
 def ask(**changes: object) -> dict[str, object]:

@@ -11,9 +11,6 @@ from backend.api.app import api_routes
 from backend.api.deps import Need
 from backend.service.access import ROLE_SCOPES, Role, Scope
 from tests.unit.api.callers import Caller, World
-from tests.unit.api.fixtures import market_chain, postgres, sqlite, trading
-
-__all__ = ["market_chain", "postgres", "sqlite", "trading"]
 
 SIGNED_IN = {
     ("GET", "/session"),

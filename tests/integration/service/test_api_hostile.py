@@ -15,9 +15,6 @@ from schemathesis.core.failures import Failure, FailureGroup
 from schemathesis.specs.openapi import checks
 
 from tests.unit.api.callers import World
-from tests.unit.api.fixtures import market_chain, postgres, sqlite, trading
-
-__all__ = ["market_chain", "postgres", "sqlite", "trading"]
 
 CHECKS = [
     not_a_server_error,
