@@ -28,7 +28,6 @@ contract Settlement is ISettlement {
     using RunWord for uint256;
     using SettlementBook for SettlementBook.Context;
     using SettlementState for SettlementState.State;
-    using SettlementState for Pool;
 
     uint256 private constant OUTCOME_BYTES = 8;
     uint256 private constant GREEN = 1;
@@ -178,89 +177,73 @@ contract Settlement is ISettlement {
     ) private {
         SlotSums memory sums;
         uint256 next;
-        for (uint256 i; i < c.runs.length; ++i) {
-            if (slot < c.runs[i].startSlot() || slot >= c.runs[i].endSlot()) continue;
-            require(next + OUTCOME_BYTES <= outcomes.length, OutcomesLength(outcomes.length, next + OUTCOME_BYTES));
+        uint256[] memory runs = c.runs;
+        for (uint256 i; i < runs.length; ++i) {
+            if (slot < runs[i].startSlot() || slot >= runs[i].endSlot()) continue;
+            if (next + OUTCOME_BYTES > outcomes.length) revert OutcomesLength(outcomes.length, next + OUTCOME_BYTES);
             uint64 outcome = uint64(bytes8(outcomes[next:next + OUTCOME_BYTES]));
             next += OUTCOME_BYTES;
-            DeliveryMath.Payment memory p = _settleRun(c, slot, i, outcome >> 32, uint32(outcome));
-            sums.compute += p.payCompute;
-            sums.power += p.payPower;
-            sums.refund += p.refund;
-            sums.penalty += p.penalty;
+            c.setDelivery(slot, i, outcome >> 32, uint32(outcome));
+            _settleRun(c, slot, i, sums);
         }
         require(next != 0, NothingInSlot(chunkIndex, slot));
         require(next == outcomes.length, OutcomesLength(outcomes.length, next));
+
+        c.keepPools(state, slot);
 
         emit SlotSettled(
             c.batchId, chunkIndex, slot, outcomes, sums.compute, sums.power, sums.refund, sums.penalty
         );
     }
 
-    /// @dev One run in one slot: F15, the pool, the ledger entries, the penalty, the credit. Returns what moved.
-    function _settleRun(
-        SettlementBook.Context memory c,
-        uint256 slot,
-        uint256 i,
-        uint256 milliLanes,
-        uint256 matchedWh
-    ) private returns (DeliveryMath.Payment memory p) {
-        (uint256 run, uint256 a) = (c.runs[i], c.a[i]);
-        DeliveryMath.Delivery memory d = _delivery(c, slot, i, milliLanes, matchedWh);
+    /// @dev One run in one slot: F15, the pool, the ledger entries, the penalty, the credit.
+    function _settleRun(SettlementBook.Context memory c, uint256 slot, uint256 i, SlotSums memory sums) private view {
+        (DeliveryMath.Delivery memory d, DeliveryMath.Payment memory p) = (c.d, c.p);
         uint256 energyWh = d.lanes * d.energyWhPerLane;
-        require(milliLanes <= 1000 * d.lanes, DeliveredAboveLanes(uint16(slot), i, milliLanes, 1000 * d.lanes));
-        require(matchedWh <= energyWh, MatchedAboveEnergy(uint16(slot), i, matchedWh, energyWh));
-        require(d.green || matchedWh == 0, GreyMatched(uint16(slot), i, matchedWh));
+        if (d.milliLanes > 1000 * d.lanes) revert DeliveredAboveLanes(uint16(slot), i, d.milliLanes, 1000 * d.lanes);
+        if (d.matchedWh > energyWh) revert MatchedAboveEnergy(uint16(slot), i, d.matchedWh, energyWh);
+        if (!d.green && d.matchedWh != 0) revert GreyMatched(uint16(slot), i, d.matchedWh);
 
-        p = DeliveryMath.settle(d);
-        uint256 buyer = c.buyer[run.orderIdx()];
+        DeliveryMath.settle(d, p);
+        uint256 order = c.runs[i].orderIdx();
+        uint256 buyer = c.buyer[order];
         c.book.add(buyer, int256(p.refund), -int256(p.bundle));
         c.book.add(c.site[i], int256(p.payCompute), 0);
-        _payPower(c, slot, a.zoneId(), d, p);
-        p.penalty = c.penalise(c.site[i], buyer, p.penalty);
-        if (d.green) _earn(c, slot, a.zoneId(), run.orderIdx(), p.matchedWh);
+        if (d.green) _payGreen(c, slot, c.a[i].zoneId(), order);
+        else _payGrey(c, slot, c.a[i].zoneId());
+        sums.penalty += c.penalise(c.site[i], buyer, p.penalty);
+        sums.compute += p.payCompute;
+        sums.power += p.payPower;
+        sums.refund += p.refund;
     }
 
-    function _delivery(
-        SettlementBook.Context memory c,
-        uint256 slot,
-        uint256 i,
-        uint256 milliLanes,
-        uint256 matchedWh
-    ) private pure returns (DeliveryMath.Delivery memory d) {
-        (uint256 run, uint256 a) = (c.runs[i], c.a[i]);
-        d.lanes = run.lanes();
-        d.price = c.table.computePrice(a.classId(), a.zoneId(), run.mode(), slot);
-        d.energyPrice = c.table.energyPrice(a.zoneId(), run.mode(), slot);
-        d.energyWhPerLane = c.b[i].energy();
-        (d.milliLanes, d.matchedWh, d.green) = (milliLanes, matchedWh, run.mode() == 1);
-    }
-
-    /// @dev Green money waits in this contract's account for payPool; grey money goes to the zone's grid, or comes
-    /// out of what the grid locked.
-    function _payPower(
-        SettlementBook.Context memory c,
-        uint256 slot,
-        uint256 zone,
-        DeliveryMath.Delivery memory d,
-        DeliveryMath.Payment memory p
-    ) private {
-        if (d.green) {
-            Pool storage pool_ = state.poolOf(c.batchId, slot, zone, GREEN);
-            uint256 matched = pool_.matchedWh + p.matchedWh;
-            require(pool_.metered, PoolNotMetered(c.batchId, uint16(slot), uint16(zone)));
-            require(
-                matched <= pool_.deliveredWh,
-                MatchedAboveDelivered(uint16(slot), zone, matched, pool_.deliveredWh)
-            );
-            pool_.addToPool(p);
-            c.book.add(c.self, p.payPower, 0);
-        } else {
-            (, uint256 grid) = c.gridOf(zone);
-            if (d.energyPrice < 0) state.poolOf(c.batchId, slot, zone, GREY).addToPool(p);
-            if (p.payPower < 0) c.book.add(grid, 0, p.payPower);
-            else c.book.add(grid, p.payPower, 0);
+    /// @dev Green money waits in this contract's account for payPool.
+    function _payGreen(SettlementBook.Context memory c, uint256 slot, uint256 zone, uint256 order) private view {
+        DeliveryMath.Payment memory p = c.p;
+        Pool memory pool_ = c.poolOf(state, slot, zone, GREEN);
+        uint256 matched = pool_.matchedWh + p.matchedWh;
+        if (!pool_.metered) revert PoolNotMetered(c.batchId, uint16(slot), uint16(zone));
+        if (matched > pool_.deliveredWh) {
+            revert MatchedAboveDelivered(uint16(slot), zone, matched, pool_.deliveredWh);
         }
+
+        _addToPool(pool_, p);
+        c.book.add(c.self, p.payPower, 0);
+        _earn(c, slot, zone, order, p.matchedWh);
+    }
+
+    /// @dev Grey money goes to the zone's grid, or at a negative price comes out of what the grid locked.
+    function _payGrey(SettlementBook.Context memory c, uint256 slot, uint256 zone) private view {
+        (, uint256 grid) = c.gridOf(zone);
+        if (c.d.energyPrice < 0) _addToPool(c.poolOf(state, slot, zone, GREY), c.p);
+        if (c.p.payPower < 0) c.book.add(grid, 0, c.p.payPower);
+        else c.book.add(grid, c.p.payPower, 0);
+    }
+
+    function _addToPool(Pool memory pool_, DeliveryMath.Payment memory p) private pure {
+        pool_.settledWh += uint48(p.energyWh);
+        pool_.matchedWh += uint48(p.matchedWh);
+        pool_.moneyMicro += int96(p.payPower);
     }
 
     /// @dev F11: Wh * g/kWh = mg, on the batch's own factors, floored at 0.
@@ -274,21 +257,23 @@ contract Settlement is ISettlement {
     }
 
     function _refundSlot(SettlementBook.Context memory c, uint32 chunkIndex, uint16 slot) private {
+        (DeliveryMath.Delivery memory d, DeliveryMath.Payment memory p) = (c.d, c.p);
         uint256 refund;
         bool any;
         for (uint256 i; i < c.runs.length; ++i) {
             if (slot < c.runs[i].startSlot() || slot >= c.runs[i].endSlot()) continue;
             any = true;
-            DeliveryMath.Delivery memory d = _delivery(c, slot, i, 0, 0);
-            DeliveryMath.Payment memory p;
+            c.setDelivery(slot, i, 0, 0);
             (p.bundle, p.energyWh) = (d.lanes * d.price, d.lanes * d.energyWhPerLane);
             refund += p.bundle;
             c.book.add(c.buyer[c.runs[i].orderIdx()], int256(p.bundle), -int256(p.bundle));
             if (d.green || d.energyPrice < 0) {
-                state.poolOf(c.batchId, slot, c.a[i].zoneId(), d.green ? GREEN : GREY).addToPool(p);
+                _addToPool(c.poolOf(state, slot, c.a[i].zoneId(), d.green ? GREEN : GREY), p);
             }
         }
         require(any, NothingInSlot(chunkIndex, slot));
+
+        c.keepPools(state, slot);
 
         emit SlotRefunded(c.batchId, chunkIndex, slot, refund);
     }

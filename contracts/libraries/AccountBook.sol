@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {ITreasury} from "../interfaces/ITreasury.sol";
 
 /// @title Net changes of many accounts, in memory
@@ -46,9 +47,13 @@ library AccountBook {
         book.index[place] = ++book.count;
     }
 
+    /// @dev Amounts are below 2^127 and a transaction has less than 2^64 of them, so sums stay inside an int256;
+    /// `postings` refuses what the ledger cannot hold.
     function add(Book memory book, uint256 entry, int256 available, int256 locked) internal pure {
-        book.available[entry] += available;
-        book.locked[entry] += locked;
+        unchecked {
+            if (available != 0) book.available[entry] += available;
+            if (locked != 0) book.locked[entry] += locked;
+        }
     }
 
     /// @notice The entries as postings, without those that cancel out.
@@ -60,8 +65,9 @@ library AccountBook {
         list = new ITreasury.Posting[](used);
         for (uint256 i = book.count; i > 0; --i) {
             if (book.available[i - 1] == 0 && book.locked[i - 1] == 0) continue;
-            list[--used] =
-                ITreasury.Posting(book.accounts[i - 1], int128(book.available[i - 1]), int128(book.locked[i - 1]));
+            list[--used] = ITreasury.Posting(
+                book.accounts[i - 1], SafeCast.toInt128(book.available[i - 1]), SafeCast.toInt128(book.locked[i - 1])
+            );
         }
     }
 }

@@ -32,20 +32,24 @@ library DeliveryMath {
     /// @notice Splits the bundle of a run. The clearing guarantees a compute part of at least 0.
     /// At a negative energy price the power part is money from the seller to the site; it is paid only as far as
     /// energy was matched, and compute never takes more than bundle and matched power leave.
-    function settle(Delivery memory d) internal pure returns (Payment memory p) {
-        uint256 fullMilliLanes = 1000 * d.lanes;
-        p.bundle = d.lanes * d.price;
-        p.energyWh = d.lanes * d.energyWhPerLane;
-        p.matchedWh = d.green ? d.matchedWh : p.energyWh * d.milliLanes / fullMilliLanes;
-        int256 power = floorDiv(int256(p.energyWh) * d.energyPrice, 1000);
-        uint256 compute = uint256(int256(p.bundle) - power);
+    /// @dev Lanes, prices and energies are 32-bit fields of runs, offers and tables: no product passes 2^200.
+    /// @param p is overwritten; the caller keeps one for many runs, so that memory does not grow
+    function settle(Delivery memory d, Payment memory p) internal pure {
+        unchecked {
+            uint256 fullMilliLanes = 1000 * d.lanes;
+            p.bundle = d.lanes * d.price;
+            p.energyWh = d.lanes * d.energyWhPerLane;
+            p.matchedWh = d.green ? d.matchedWh : p.energyWh * d.milliLanes / fullMilliLanes;
+            int256 power = floorDiv(int256(p.energyWh) * d.energyPrice, 1000);
+            uint256 compute = uint256(int256(p.bundle) - power);
 
-        p.payPower = floorDiv(power * int256(p.matchedWh), p.energyWh);
-        uint256 earned = compute * d.milliLanes / fullMilliLanes;
-        uint256 most = uint256(int256(p.bundle) - p.payPower);
-        p.payCompute = earned < most ? earned : most;
-        p.refund = most - p.payCompute;
-        p.penalty = tierUp(compute - earned, d.milliLanes, fullMilliLanes, 1);
+            p.payPower = floorDiv(power * int256(p.matchedWh), p.energyWh);
+            uint256 earned = compute * d.milliLanes / fullMilliLanes;
+            uint256 most = uint256(int256(p.bundle) - p.payPower);
+            p.payCompute = earned < most ? earned : most;
+            p.refund = most - p.payCompute;
+            p.penalty = tierUp(compute - earned, d.milliLanes, fullMilliLanes, 1);
+        }
     }
 
     /// @notice F5: nothing from 90 % delivered, the shortfall's value from 70 %, 1.5 times it below; `value` is in
@@ -74,7 +78,10 @@ library DeliveryMath {
     /// @notice a / b toward minus infinity.
     function floorDiv(int256 a, uint256 b) internal pure returns (int256) {
         int256 divisor = int256(b);
-        return a >= 0 || a % divisor == 0 ? a / divisor : a / divisor - 1;
+        unchecked {
+            int256 quotient = a / divisor;
+            return a < quotient * divisor ? quotient - 1 : quotient;
+        }
     }
 
     /// @notice Splits `total` by weight: rounded down, what is left one by one to the largest remainders, equal ones

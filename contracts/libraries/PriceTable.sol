@@ -9,6 +9,7 @@ import {ByteReader} from "./ByteReader.sol";
 ///   energy price   int32 [z][m][t]    micro/kWh        8 Z T bytes
 ///   grid carbon   uint16 [z][t]       g/kWh            2 Z T bytes
 ///   green factor  uint16 [z][t]       g/kWh            2 Z T bytes
+/// @dev Indices are below 2^16 each, so offsets cannot wrap; callers keep them inside the table.
 library PriceTable {
     using ByteReader for bytes;
 
@@ -41,12 +42,16 @@ library PriceTable {
         pure
         returns (uint256)
     {
-        return 4 * table.slots * ((classId * table.zones + zone) * 2 + mode);
+        unchecked {
+            return 4 * table.slots * ((classId * table.zones + zone) * 2 + mode);
+        }
     }
 
     /// @notice Offset of the energy prices of (zone, mode), one int32 a slot.
     function energyRow(Table memory table, uint256 zone, uint256 mode) internal pure returns (uint256) {
-        return table.energyAt + 4 * table.slots * (zone * 2 + mode);
+        unchecked {
+            return table.energyAt + 4 * table.slots * (zone * 2 + mode);
+        }
     }
 
     function computePrice(Table memory table, uint256 classId, uint256 zone, uint256 mode, uint256 slot)
@@ -54,7 +59,9 @@ library PriceTable {
         pure
         returns (uint256)
     {
-        return table.data.uint32At(computeRow(table, classId, zone, mode) + 4 * slot);
+        unchecked {
+            return table.data.uint32At(computeRow(table, classId, zone, mode) + 4 * slot);
+        }
     }
 
     function energyPrice(Table memory table, uint256 zone, uint256 mode, uint256 slot)
@@ -62,15 +69,21 @@ library PriceTable {
         pure
         returns (int256)
     {
-        return table.data.int32At(energyRow(table, zone, mode) + 4 * slot);
+        unchecked {
+            return table.data.int32At(energyRow(table, zone, mode) + 4 * slot);
+        }
     }
 
     function gridCarbon(Table memory table, uint256 zone, uint256 slot) internal pure returns (uint256) {
-        return table.data.uint16At(table.carbonAt + 2 * (zone * table.slots + slot));
+        unchecked {
+            return table.data.uint16At(table.carbonAt + 2 * (zone * table.slots + slot));
+        }
     }
 
     function greenFactor(Table memory table, uint256 zone, uint256 slot) internal pure returns (uint256) {
-        return table.data.uint16At(table.greenAt + 2 * (zone * table.slots + slot));
+        unchecked {
+            return table.data.uint16At(table.greenAt + 2 * (zone * table.slots + slot));
+        }
     }
 
     /// @notice keccak256 of the grid-carbon section.

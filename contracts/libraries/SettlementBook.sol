@@ -5,6 +5,7 @@ import {IBundleMarket} from "../interfaces/IBundleMarket.sol";
 import {ISettlement} from "../interfaces/ISettlement.sol";
 import {AccountBook} from "./AccountBook.sol";
 import {Blob} from "./Blob.sol";
+import {DeliveryMath} from "./DeliveryMath.sol";
 import {OfferWord} from "./OfferWord.sol";
 import {PriceTable} from "./PriceTable.sol";
 import {RunWord} from "./RunWord.sol";
@@ -14,13 +15,17 @@ import {SettlementState} from "./SettlementState.sol";
 library SettlementBook {
     using AccountBook for AccountBook.Book;
     using OfferWord for uint256;
+    using PriceTable for PriceTable.Table;
     using RunWord for uint256;
+    using SettlementState for SettlementState.State;
 
     /// @param w Settlement's immutables
     /// @param runs run words of the chunk; @param a, b offer words by run
     /// @param buyer, site account entries by order and by run; @param grid entry + 1 by zone
     /// @param funds available micro-units + 1 of an entry before this call, zero when not read yet
     /// @param creditMg milligrams earned, zone * orders + orderIdx
+    /// @param pools copies of the pools of one slot, by zone * 2 + mode; @param poolSlot slot + 1 that a copy is of
+    /// @param d, p the run being settled, reused so that memory does not grow with runs and slots
     struct Context {
         SettlementState.Wiring w;
         uint64 batchId;
@@ -36,6 +41,10 @@ library SettlementBook {
         uint256[] funds;
         uint256[] creditMg;
         uint256 self;
+        ISettlement.Pool[] pools;
+        uint256[] poolSlot;
+        DeliveryMath.Delivery d;
+        DeliveryMath.Payment p;
     }
 
     /// @notice Reads header and prices of a final batch; room for `accounts` accounts beside the zones' grids and this
@@ -66,6 +75,8 @@ library SettlementBook {
         uint256 n = RunWord.count(chunk.runs);
         (c.runs, c.a, c.b, c.site) =
             (new uint256[](n), new uint256[](n), new uint256[](n), new uint256[](n));
+        c.pools = new ISettlement.Pool[](2 * c.batch.zones);
+        c.poolSlot = new uint256[](2 * c.batch.zones);
         c.buyer = new uint256[](chunk.makers.length);
         c.creditMg = new uint256[](chunk.makers.length * c.batch.zones);
         for (uint256 i; i < chunk.makers.length; ++i) {
@@ -102,6 +113,44 @@ library SettlementBook {
         returns (bool isFinal, bytes32 root, bytes32 outcomesRoot, uint64 finalAt)
     {
         return c.w.oracle.finalReport(c.w.feedId, slotStart(c, slot), slotStart(c, slot + 1));
+    }
+
+    /// @notice Fills c.d for run `i` in a slot.
+    function setDelivery(Context memory c, uint256 slot, uint256 i, uint256 milliLanes, uint256 matchedWh)
+        internal
+        pure
+    {
+        DeliveryMath.Delivery memory d = c.d;
+        (uint256 run, uint256 a) = (c.runs[i], c.a[i]);
+        (uint256 zone, uint256 mode) = (a.zoneId(), run.mode());
+        d.lanes = run.lanes();
+        d.price = c.table.computePrice(a.classId(), zone, mode, slot);
+        d.energyPrice = c.table.energyPrice(zone, mode, slot);
+        d.energyWhPerLane = c.b[i].energy();
+        (d.milliLanes, d.matchedWh, d.green) = (milliLanes, matchedWh, mode == 1);
+    }
+
+    /// @notice The copy of a pool in a slot, read from storage when it is not there yet.
+    function poolOf(
+        Context memory c,
+        SettlementState.State storage s,
+        uint256 slot,
+        uint256 zone,
+        uint256 mode
+    ) internal view returns (ISettlement.Pool memory) {
+        uint256 index = zone * 2 + mode;
+        if (c.poolSlot[index] != slot + 1) {
+            c.pools[index] = s.poolOf(c.batchId, slot, zone, mode);
+            c.poolSlot[index] = slot + 1;
+        }
+        return c.pools[index];
+    }
+
+    /// @notice Writes the copies of a slot back.
+    function keepPools(Context memory c, SettlementState.State storage s, uint256 slot) internal {
+        for (uint256 i; i < c.pools.length; ++i) {
+            if (c.poolSlot[i] == slot + 1) s.setPool(c.batchId, slot, i, c.pools[i]);
+        }
     }
 
     /// @notice Account of a zone's grid, and whether the zone has one.

@@ -7,7 +7,6 @@ import {IDeliveryOracle} from "../interfaces/IDeliveryOracle.sol";
 import {IRegistry} from "../interfaces/IRegistry.sol";
 import {ISettlement} from "../interfaces/ISettlement.sol";
 import {ITreasury} from "../interfaces/ITreasury.sol";
-import {DeliveryMath} from "./DeliveryMath.sol";
 import {Packed} from "./Packed.sol";
 
 /// @title Settlement's storage and its keys
@@ -45,13 +44,15 @@ library SettlementState {
         return s.pools[(uint256(batchId) << 64) | (slot << 32) | (zoneId << 1) | mode];
     }
 
-    function addToPool(
-        ISettlement.Pool storage pool,
-        DeliveryMath.Payment memory p
+    /// @param index zone * 2 + mode
+    function setPool(
+        State storage s,
+        uint64 batchId,
+        uint256 slot,
+        uint256 index,
+        ISettlement.Pool memory pool
     ) internal {
-        pool.settledWh += uint48(p.energyWh);
-        pool.matchedWh += uint48(p.matchedWh);
-        pool.moneyMicro += int96(p.payPower);
+        s.pools[(uint256(batchId) << 64) | (slot << 32) | index] = pool;
     }
 
     function deliveredWh(State storage s, uint64 batchId, uint256 slot, uint256 index)

@@ -37,6 +37,9 @@ contract Handler is Batch {
     mapping(uint256 nonce => uint256) public lanesBought;
     mapping(uint256 chunk => mapping(uint256 slot => uint256)) public timesClosed;
     uint256[8] public meteredWh; // by source
+    uint256 public settlings;
+    uint256 public refunds;
+    uint256 public payments;
     uint64 private nonce = 1;
 
     constructor() {
@@ -166,6 +169,7 @@ contract Handler is Batch {
         proofs[0] = Tree.proof(outcomeLeaves[slot], leafIndex[slot][c]);
         settlement.settleChunk(batchId, c, chunkData[c], slots, list, proofs);
         _close(c, slot);
+        ++settlings;
     }
 
     function _poolsMetered(uint16 slot, uint256 c) private view returns (bool) {
@@ -189,20 +193,21 @@ contract Handler is Batch {
         } catch {}
     }
 
-    function refundSlot(uint256 slotSeed, uint256 chunkSeed) external {
+    function refundSlot(uint256 slotSeed, uint256 chunkSeed, bool wait) external {
         if (chunkCount == 0 || !finalised) return;
         (uint16 slot, uint32 c) = (uint16(slotSeed % SLOTS), uint32(chunkSeed % chunkCount));
         if (slot >= nextSlot || timesClosed[c][slot] != 0 || !_active(slot, c)) return;
         uint256 end = START + (uint256(slot) + 1) * SLOT;
         uint256 allowedAt = end + (reported[slot] ? 2 : 1) * REFUND_DELAY;
         if (block.timestamp < allowedAt) {
-            if (slotSeed % 4 != 0) return;
+            if (!wait) return;
             vm.warp(allowedAt);
         }
         uint16[] memory slots = new uint16[](1);
         slots[0] = slot;
         settlement.refundChunk(batchId, c, chunkData[c], slots);
         _close(c, slot);
+        ++refunds;
     }
 
     function _active(uint16 slot, uint256 c) private view returns (bool) {
@@ -227,6 +232,7 @@ contract Handler is Batch {
         ISettlement.Pool memory p = settlement.pool(batchId, slot, zone);
         if (p.paid || p.settledWh != demandWh[zone][GREEN][slot]) return;
         settlement.payPool(batchId, slot, zone);
+        ++payments;
     }
 
     // --- people
@@ -254,10 +260,11 @@ contract Handler is Batch {
     function withdraw(uint256 who, uint256 amount) external {
         address account = accounts[who % accounts.length];
         (uint128 requested, uint64 maturesAt) = treasury.withdrawalOf(account);
+        bool payable_ = requested != 0 && block.timestamp >= maturesAt && available(account) != 0;
         vm.prank(account);
         if (requested == 0) {
             treasury.requestWithdraw(bound(amount, 1, FUNDS));
-        } else if (block.timestamp >= maturesAt && available(account) != 0) {
+        } else if (payable_) {
             treasury.withdraw(account);
         } else {
             treasury.requestWithdraw(requested);

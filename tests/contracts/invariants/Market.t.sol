@@ -48,20 +48,57 @@ contract MarketInvariants is Check {
         list[0] = FuzzSelector(address(handler), acts);
     }
 
-    function invariant_money_is_conserved() public view {
+    /// forge-config: default.invariant.runs = 24
+    /// forge-config: default.invariant.depth = 120
+    function invariant_laws_of_the_market() public view {
+        moneyIsConserved();
+        whatIsLockedIsWhatIsNotSettled();
+        supplyIsMintedLessRetired();
+        nothingIsSettledTwice();
+        noOrderIsOverfilled();
+        matchedStaysWithinDelivered();
+    }
+
+    /// @dev The laws would hold of a handler that does nothing: this one settles, pays and refunds.
+    function test_the_handler_reaches_the_end_of_a_day() public {
+        for (uint256 i; i < 400; ++i) {
+            uint256 r = uint256(keccak256(abi.encode("day", i)));
+            if (r % 8 == 0) handler.clearChunk(r >> 8, r >> 16);
+            else if (r % 8 == 1 && handler.chunkCount() == 3) handler.finalise();
+            else if (r % 8 == 2) handler.reportSlot(r >> 8, true);
+            else if (r % 8 == 3) handler.meterPool(r >> 8, r >> 16);
+            else if (r % 8 == 4) handler.settleSlot(r >> 8, r >> 16);
+            else if (r % 8 == 5) handler.payPool(r >> 8, r >> 16);
+            else if (r % 8 == 6) handler.refundSlot(r >> 8, r >> 16, r >> 24 & 7 == 0);
+            else handler.retire(r >> 8, r >> 16, r >> 24);
+        }
+        for (uint256 i; i < 12; ++i) {
+            handler.refundSlot(i % 4, i / 4, true);
+        }
+        isTrue(handler.settlings() > 0, "settles");
+        isTrue(handler.refunds() > 0, "refunds");
+        isTrue(handler.payments() > 0, "pays pools");
+        for (uint256 i; i < 4; ++i) {
+            (uint256 held,) = handler.lockOf(i);
+            eq(held, 0, "every lock ends with the day");
+        }
+        invariant_laws_of_the_market();
+    }
+
+    function moneyIsConserved() internal view {
         (uint256 total, uint256 tokens) = handler.moneyTotal();
         eq(handler.moneyLedger(), total, "ledger");
         eq(tokens, total, "tokens");
     }
 
-    function invariant_what_is_locked_is_what_is_not_settled() public view {
+    function whatIsLockedIsWhatIsNotSettled() internal view {
         for (uint256 i; i < 4; ++i) {
             (uint256 held, uint256 expected) = handler.lockOf(i);
             eq(held, expected, "buyer's lock");
         }
     }
 
-    function invariant_supply_is_minted_less_retired() public view {
+    function supplyIsMintedLessRetired() internal view {
         for (uint256 i; i < handler.ID_COUNT(); ++i) {
             uint256 id = handler.idOf(i);
             (uint256 minted, uint256 retired, uint256 supply) = handler.supplyOf(id);
@@ -71,7 +108,7 @@ contract MarketInvariants is Check {
         }
     }
 
-    function invariant_nothing_is_settled_twice() public view {
+    function nothingIsSettledTwice() internal view {
         for (uint256 c; c < handler.chunkCount(); ++c) {
             for (uint256 t; t < 4; ++t) {
                 isTrue(handler.timesClosed(c, t) <= 1, "closed once");
@@ -79,14 +116,14 @@ contract MarketInvariants is Check {
         }
     }
 
-    function invariant_no_order_is_overfilled() public view {
+    function noOrderIsOverfilled() internal view {
         for (uint64 n = 1; n < handler.nonces(); ++n) {
             eq(handler.fillOf(n), handler.lanesBought(n), "lanes");
             isTrue(handler.fillOf(n) <= 1000, "within the order");
         }
     }
 
-    function invariant_matched_stays_within_delivered() public view {
+    function matchedStaysWithinDelivered() internal view {
         for (uint256 t; t < 4; ++t) {
             for (uint256 z; z < 2; ++z) {
                 ISettlement.Pool memory p = handler.poolOf(t, z);

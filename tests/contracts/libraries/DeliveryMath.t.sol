@@ -21,9 +21,13 @@ contract DeliveryMathTest is Check {
         d.matchedWh = green ? bound(seed[4], 0, d.lanes * d.energyWhPerLane) : 0;
     }
 
+    function settled(DeliveryMath.Delivery memory d) internal pure returns (DeliveryMath.Payment memory p) {
+        DeliveryMath.settle(d, p);
+    }
+
     function test_the_bundle_is_split_without_rest(uint256[6] memory seed, int256 price, bool green) public pure {
         DeliveryMath.Delivery memory d = delivery(seed, price, green);
-        DeliveryMath.Payment memory p = DeliveryMath.settle(d);
+        DeliveryMath.Payment memory p = settled(d);
         eqSigned(int256(p.payCompute) + p.payPower + int256(p.refund), int256(p.bundle), "sum");
         eq(p.bundle, d.lanes * d.price, "bundle");
         isTrue(p.matchedWh <= p.energyWh, "matched");
@@ -33,7 +37,7 @@ contract DeliveryMathTest is Check {
         DeliveryMath.Delivery memory d = delivery(seed, price, green);
         d.milliLanes = 1000 * d.lanes;
         if (green) d.matchedWh = d.lanes * d.energyWhPerLane;
-        DeliveryMath.Payment memory p = DeliveryMath.settle(d);
+        DeliveryMath.Payment memory p = settled(d);
         eq(p.refund, 0, "refund");
         eq(p.penalty, 0, "penalty");
     }
@@ -41,7 +45,7 @@ contract DeliveryMathTest is Check {
     function test_no_delivery_refunds_all(uint256[6] memory seed, int256 price, bool green) public pure {
         DeliveryMath.Delivery memory d = delivery(seed, price, green);
         (d.milliLanes, d.matchedWh) = (0, 0);
-        DeliveryMath.Payment memory p = DeliveryMath.settle(d);
+        DeliveryMath.Payment memory p = settled(d);
         eq(p.refund, p.bundle, "refund");
     }
 
@@ -51,7 +55,7 @@ contract DeliveryMathTest is Check {
         if (d.energyPrice < 0) d.energyPrice = -d.energyPrice;
         uint256 least = (d.energyWhPerLane * uint256(d.energyPrice) + 999) / 1000;
         if (d.price < least) d.price = least;
-        DeliveryMath.Payment memory p = DeliveryMath.settle(d);
+        DeliveryMath.Payment memory p = settled(d);
         uint256 power = p.energyWh * uint256(d.energyPrice) / 1000;
         isTrue(uint256(p.payPower) * p.energyWh <= power * p.matchedWh, "power");
         isTrue(p.payCompute * 1000 * d.lanes <= (p.bundle - power) * d.milliLanes, "compute");
@@ -69,7 +73,7 @@ contract DeliveryMathTest is Check {
             uint256 energyWh = bound(energy[i], 1, type(uint16).max);
             DeliveryMath.Delivery memory d =
                 DeliveryMath.Delivery(1, 1, -int256(negative), energyWh, 1000, bound(used[i], 0, energyWh), true);
-            paid += uint256(-DeliveryMath.settle(d).payPower);
+            paid += uint256(-settled(d).payPower);
             sold += energyWh;
         }
         isTrue(paid <= (sold * (negative + 2000) + 999) / 1000, "covered");
