@@ -46,7 +46,13 @@ class Ledger:
         self._tips: dict[tuple[int, int, bytes], _Tip] = {}
         self._next_seq: dict[int, int] = {}
         self._seen: defaultdict[int, set[Stream]] = defaultdict(set)
+        self._total = 0
         self._load()
+
+    def counts(self) -> dict[str, int]:
+        """Numbers of accepted, unreported and quarantined readings."""
+        aside = self._store.quarantine_size()
+        return {"accepted": self._total, "unreported": len(self.open), "quarantined": aside}
 
     def _load(self) -> None:
         for meter_id, kind, agreement, seq, end, register in self._store.last_of_streams():
@@ -54,6 +60,7 @@ class Ledger:
         for meter_id, highest, count in self._store.sequences():
             self._next_seq[meter_id] = highest + 1
             self.counters["gaps"] += highest + 1 - count
+            self._total += count
         for item in self._store.unreported():
             self.open[item.reading.meter_id, item.reading.seq] = item
 
@@ -75,7 +82,9 @@ class Ledger:
             else:
                 receipt.accepted += 1
                 key = (judged.reading.meter_id, judged.reading.seq)
-                self._advance(judged.reading, replaces=key in self.open)
+                replaces = key in self.open
+                self._total += not replaces
+                self._advance(judged.reading, replaces)
                 accepted[key] = judged
                 self.open[key] = judged
         if accepted or aside:

@@ -47,11 +47,12 @@ class NotTrue(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A report that this node finds true, with the bundle it stands on."""
+    """A report that this node finds true, with the bundle it stands on and the readings in that."""
 
     report: Report
     digest: bytes
     bundle: bytes
+    keys: tuple[Key, ...] = ()
 
 
 class Node:
@@ -124,21 +125,25 @@ class Node:
         """Marks the readings of a report on chain; fetches its bundle where this node was not there."""
         if epoch in self._booked:
             return
-        content = await self._bundle_content(self.facts.archive_hashes[epoch])
-        if content is None or epoch in self._booked:
-            return
-        bundle = decode_bundle(content)
-        self.ledger.take([entry.envelope for entry in bundle.entries], self.now)
-        self.ledger.book(epoch, keys_of(bundle))
+        archive_hash = self.facts.archive_hashes[epoch]
+        for draft in self.drafts.values():
+            if draft.report.archive_hash == archive_hash:
+                keys: Sequence[Key] = draft.keys
+                break
+        else:
+            content = await self._fetch_bundle(archive_hash)
+            if content is None or epoch in self._booked:
+                return
+            bundle = decode_bundle(content)
+            self.ledger.take([entry.envelope for entry in bundle.entries], self.now)
+            keys = keys_of(bundle)
+        self.ledger.book(epoch, keys)
         self._booked.add(epoch)
         self.store.forget_promises(epoch)
         self.drafts = {key: draft for key, draft in self.drafts.items() if draft.report.epoch > epoch}
         self.counters["epochs booked"] += 1
 
-    async def _bundle_content(self, archive_hash: bytes) -> bytes | None:
-        for draft in self.drafts.values():
-            if draft.report.archive_hash == archive_hash:
-                return draft.bundle
+    async def _fetch_bundle(self, archive_hash: bytes) -> bytes | None:
         try:
             return self.archive.get("readings", archive_hash)
         except ArchiveError:
@@ -226,7 +231,8 @@ class Node:
     def _keep(self, bundle: Bundle, encoded: bytes, items: Sequence[Held]) -> Draft:
         digests = (self.facts.policy_hash, self.facts.head_hash, self.committee.config_digest)
         report = make_report(bundle, encoded, [item.leaf() for item in items], *digests)
-        draft = Draft(report, digest(self.contract.separator, report.struct_hash()), encoded)
+        keys = tuple((item.reading.meter_id, item.reading.seq) for item in items)
+        draft = Draft(report, digest(self.contract.separator, report.struct_hash()), encoded, keys)
         self.drafts[draft.digest] = draft
         return draft
 
@@ -277,7 +283,7 @@ class Node:
             "missing": len(missing),
             "closed": self.closed(epoch),
             "fault": self.config.fault,
-            **self.store.counts(),
+            **self.ledger.counts(),
         }
 
 

@@ -86,7 +86,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_named_refusals(ledger: Ledger, store: Store, name: str) -> None:
+def test_named_refusals(ledger: Ledger, name: str) -> None:
     item, field, retry = REFUSED[name]
     now = START + SLOT
     if item is None:
@@ -95,7 +95,7 @@ def test_named_refusals(ledger: Ledger, store: Store, name: str) -> None:
     else:
         outcome = problem(ledger, item, END if item.end > now and name != "early" else now)
     assert outcome == (field, retry)
-    assert store.counts() == {"accepted": 0, "unreported": 0, "quarantined": 0 if retry else 1}
+    assert ledger.counts() == {"accepted": 0, "unreported": 0, "quarantined": 0 if retry else 1}
 
 
 def test_the_nameplate_has_five_percent_of_tolerance(ledger: Ledger) -> None:
@@ -119,7 +119,7 @@ def test_signatures(ledger: Ledger, store: Store) -> None:
     assert problem(ledger, broken) == ("envelope.signature", False)
     assert problem(ledger, signed(reading(), KEYS[SITE_METER])) == ("envelope.signature", False)
     assert problem(ledger, Envelope(good.payload[:-1], good.signature))[1] is False
-    assert store.counts()["accepted"] == 0
+    assert ledger.counts()["accepted"] == 0
     assert [field for _, field, _ in store.quarantined()].count("envelope.signature") >= 1
 
 
@@ -129,12 +129,12 @@ def test_a_bad_one_does_not_spoil_its_neighbours(ledger: Ledger) -> None:
     assert receipt.accepted == 2 and [index for index, _ in receipt.refused] == [1]
 
 
-def test_duplicates_are_harmless_before_and_after_the_report(ledger: Ledger, store: Store) -> None:
+def test_duplicates_are_harmless_before_and_after_the_report(ledger: Ledger) -> None:
     accept(ledger, reading())
     assert ledger.take([signed(reading())], END).duplicates == 1
     ledger.book(0, [(PLANT_METER, 0)])
     assert ledger.take([signed(reading())], END).duplicates == 1
-    assert store.counts() == {"accepted": 1, "unreported": 0, "quarantined": 0}
+    assert ledger.counts() == {"accepted": 1, "unreported": 0, "quarantined": 0}
 
 
 def test_register_continuity(ledger: Ledger) -> None:
