@@ -156,15 +156,18 @@ def _whole_reading(data: bytes, start: int, position: int) -> tuple[Item, int] |
 
 
 def _guess(data: bytes, at: int) -> str:
-    """Meter and kind of a damaged reading, as far as its first fields can still be read."""
-    names = {1: "chain", 2: "meter", 3: "kind"}
+    """Chain, meter, kind and seq of a damaged reading, as far as its first fields can still be read."""
+    names = {1: "chain", 2: "meter", 3: "kind", 5: "seq"}
     seen: list[str] = []
     try:
-        for key in (1, 2, 3):
+        for key in (1, 2, 3, 4, 5):
             if data[at] != key:
                 break
+            if key == 4:
+                at += 35
+                continue
             _, value, at = cbor.read_head(data, at + 1)
             seen.append(f"{names[key]} {value}")
     except (WireError, IndexError):
         pass
-    return ", ".join(seen) if seen else "unreadable"
+    return " ".join(seen) if seen else "unreadable"
