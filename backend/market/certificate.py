@@ -115,8 +115,9 @@ def _wide_shape_prices(
         for n, some in enumerate((green[j], lanes[j] - green[j])):
             if some:
                 found[n][j] = shape_price.py_func(
-                    price[k].astype(object), carbon, int(class_wh[k]), bits[j], int(start[j]), int(deadline[j]),
-                    int(duration[j]), int(cap[j]), int(carbon_price[j]), kind[j] >= CONTIGUOUS_FROM_KIND, n == 0,
+                    price[k].astype(object), carbon, int(class_wh[k]), bits[j], int(start[j]),
+                    int(deadline[j]), int(duration[j]), int(cap[j]), int(carbon_price[j]),
+                    kind[j] >= CONTIGUOUS_FROM_KIND, n == 0,
                 )  # fmt: skip
     return found[0], found[1]
 

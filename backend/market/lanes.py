@@ -35,11 +35,23 @@ def lane_faults(book: Book, tab: Tables, fills: Fills) -> list[tuple[int, str]]:
     zone = tab.offer_zone[fills.offer]
     rank = rank_rows(fills.order, zone, fills.slot, fills.mode)
     o = book.orders
-    fault = _faults(
+    found = lane_faults_of_rows(
         fills.order[rank], zone[rank], fills.mode[rank], fills.slot[rank], fills.lanes[rank],
         o.lanes, tab.green_lanes, o.min_lanes, o.duration_slots, o.kind, tab.slots,
     )  # fmt: skip
-    return [(int(j), _FAULTS[fault[j]]) for j in np.flatnonzero(fault)]
+    return [(j, what) for j, what in enumerate(found) if what]
+
+
+def lane_faults_of_rows(
+    order: Ints, zone: Ints, mode: Ints, slot: Ints, amount: Ints, lanes: Ints, green_lanes: Ints,
+    least: Ints, duration: Ints, kind: Ints, slots: int,
+) -> list[str]:  # fmt: skip
+    """What is wrong with each order, "" where nothing is; rows sorted by (order, zone, slot, mode)."""
+    fault = _faults(
+        np.ascontiguousarray(order), np.ascontiguousarray(zone), np.ascontiguousarray(mode),
+        np.ascontiguousarray(slot), np.ascontiguousarray(amount), lanes, green_lanes, least, duration, kind, slots,
+    )  # fmt: skip
+    return [_FAULTS[n] for n in fault.tolist()]
 
 
 def filled_lanes(book: Book, fills: Fills) -> Ints:
