@@ -1,0 +1,145 @@
+/** Header, navigation, banners. */
+import { useQuery } from "@tanstack/react-query";
+import { lazy, type ReactNode, Suspense, useSyncExternalStore } from "react";
+import { Link, useLocation } from "wouter";
+import { short } from "../format";
+import { usePreferences } from "../prefs";
+import type { Clock } from "../time";
+import { useWallet } from "../wallet/context";
+
+const WalletDialog = lazy(() => import("../wallet/dialog"));
+
+export function Shell({ children }: { children: ReactNode }) {
+  const { text: t } = usePreferences();
+  const { choosing } = useWallet();
+  return (
+    <>
+      <a className="skip" href="#main">
+        {t.nav.skip}
+      </a>
+      <header className="top">
+        <Link href="/" className="brand">
+          <svg viewBox="0 0 24 24" aria-hidden="true">
+            <path d="M13.5 2 4.5 13.6h6L9.2 22l9.3-12.2h-6.2z" />
+          </svg>
+          BitWatt
+        </Link>
+        <Navigation />
+        <Tools />
+      </header>
+      <Banner />
+      <main id="main" tabIndex={-1}>
+        {children}
+      </main>
+      {choosing && (
+        <Suspense fallback={null}>
+          <WalletDialog />
+        </Suspense>
+      )}
+    </>
+  );
+}
+
+function Navigation() {
+  const { text: t } = usePreferences();
+  const [location] = useLocation();
+  const items = [
+    ["/", t.nav.market],
+    ["/orders", t.nav.orders],
+    ["/evidence", t.nav.evidence],
+    ["/certificates", t.nav.certificates],
+    ["/provider", t.nav.provider],
+    ["/supplier", t.nav.supplier],
+    ["/grid", t.nav.grid],
+  ] as const;
+  return (
+    <nav aria-label={t.nav.label}>
+      {items.map(([href, label]) => (
+        <Link
+          key={href}
+          href={href}
+          aria-current={(href === "/" ? location === "/" : location.startsWith(href)) ? "page" : undefined}
+        >
+          {label}
+        </Link>
+      ))}
+    </nav>
+  );
+}
+
+const CLOCKS: readonly Clock[] = ["market", "utc", "local"];
+
+function Tools() {
+  const { text: t, language, theme, clock, change } = usePreferences();
+  const { address, session, choose, signOut } = useWallet();
+  return (
+    <div className="tools">
+      <select
+        aria-label={t.nav.clock}
+        value={clock}
+        onChange={(event) => change({ clock: CLOCKS[event.target.selectedIndex]! })}
+      >
+        {CLOCKS.map((one) => (
+          <option key={one} value={one}>
+            {t.clock[one]}
+          </option>
+        ))}
+      </select>
+      <button
+        type="button"
+        lang={language === "zh" ? "en" : "zh-CN"}
+        onClick={() => change({ language: language === "zh" ? "en" : "zh" })}
+      >
+        {language === "zh" ? "English" : "中文"}
+      </button>
+      <button
+        type="button"
+        aria-label={t.nav.theme}
+        onClick={() => change({ theme: theme === "dark" ? "light" : "dark" })}
+      >
+        <svg viewBox="0 0 24 24" aria-hidden="true">
+          <path d="M12 3a9 9 0 1 0 0 18zM12 3a9 9 0 0 1 0 18" />
+        </svg>
+      </button>
+      {address ? (
+        <button type="button" onClick={signOut} title={address} className={session ? "signed" : undefined}>
+          {short(address)} <small>{t.wallet.disconnect}</small>
+        </button>
+      ) : (
+        <button type="button" className="primary" onClick={() => choose(true)}>
+          {t.wallet.connect}
+        </button>
+      )}
+    </div>
+  );
+}
+
+const subscribe = (changed: () => void) => {
+  window.addEventListener("online", changed);
+  window.addEventListener("offline", changed);
+  return () => {
+    window.removeEventListener("online", changed);
+    window.removeEventListener("offline", changed);
+  };
+};
+
+function Banner() {
+  const { text: t } = usePreferences();
+  const online = useSyncExternalStore(subscribe, () => navigator.onLine);
+  const health = useQuery({
+    queryKey: ["health"],
+    queryFn: async ({ signal }) => {
+      const answer = await fetch("/health", { signal });
+      if (!answer.ok) throw new Error(String(answer.status));
+      return true;
+    },
+    refetchInterval: 20_000,
+    enabled: online,
+  });
+  const words = !online ? t.state.offline : health.isError ? t.state.stale : null;
+  return words ? (
+    <p className="banner" role="status">
+      {words}
+    </p>
+  ) : null;
+}
