@@ -49,7 +49,8 @@ def lane_faults_of_rows(
     """What is wrong with each order, "" where nothing is; rows sorted by (order, zone, slot, mode)."""
     fault = _faults(
         np.ascontiguousarray(order), np.ascontiguousarray(zone), np.ascontiguousarray(mode),
-        np.ascontiguousarray(slot), np.ascontiguousarray(amount), lanes, green_lanes, least, duration, kind, slots,
+        np.ascontiguousarray(slot), np.ascontiguousarray(amount),
+        lanes, green_lanes, least, duration, kind, slots,
     )  # fmt: skip
     return [_FAULTS[n] for n in fault.tolist()]
 

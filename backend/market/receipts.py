@@ -110,7 +110,8 @@ def _lane_faults(order: Order, cells: list[tuple[int, int, int, int]]) -> list[s
     one = np.ones(1, dtype=np.int64)
     fault = lane_faults_of_rows(
         np.zeros(len(rows), dtype=np.int64), rows[:, 0], rows[:, 2], rows[:, 1], rows[:, 3],
-        one * order.lanes, one * green_lanes(order), one * order.min_lanes, one * order.duration_slots, one * order.kind,
+        one * order.lanes, one * green_lanes(order), one * order.min_lanes, one * order.duration_slots,
+        one * order.kind,
         order.deadline_slot - order.start_slot,
     )  # fmt: skip
     return [what for what in fault if what]
