@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from backend.day.run_state import RunState
+from backend.day.run_state import DriverError, RunState
 
 _TERM_SECONDS = 5.0
 
 
-class ChildFailed(Exception):
+class ChildFailed(DriverError):
     """A child process ended or did not become ready; its log says why."""
 
     def __init__(self, name: str, what: str, log: Path) -> None:

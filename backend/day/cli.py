@@ -100,17 +100,16 @@ def _run(
     fresh: bool,
     json_output: bool,
 ) -> None:
-    from backend.day.children import ChildFailed
-    from backend.day.driver import Interrupted, Options, OutInUse, run_day
+    from backend.day.driver import Interrupted, Options, run_day
     from backend.day.progress import Narrator
-    from backend.day.run_state import RunMismatch
+    from backend.day.run_state import DriverError
     from backend.day.stages.finishing import show
+    from oracle.archive import ArchiveError
+    from oracle.wire.errors import WireError
 
     narrator = Narrator()
     options = Options(out, seed, rpc, {**parameters, "seed": seed, "rpc": rpc}, load, fresh)
-    known = (
-        ChainError, DataFileError, MarketError, ChildFailed, Interrupted, OutInUse, RunMismatch, OSError
-    )  # fmt: skip
+    known = (ChainError, DataFileError, MarketError, DriverError, ArchiveError, WireError, OSError)
     try:
         report = run_day(options, narrator)
     except known as error:

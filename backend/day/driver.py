@@ -27,7 +27,7 @@ from backend.day.book import to_book
 from backend.day.children import Children
 from backend.day.keys import Keyring
 from backend.day.progress import Narrator
-from backend.day.run_state import RunState
+from backend.day.run_state import DriverError, RunState
 from backend.day.stages import (
     chain_up,
     chunks,
@@ -50,7 +50,7 @@ from oracle.archive import Archive
 LYING_NODE = 3
 
 
-class Interrupted(Exception):
+class Interrupted(DriverError):
     """The run was told to stop; the same command takes it up again."""
 
     def __init__(self, number: int) -> None:
@@ -221,7 +221,7 @@ def _one_driver(out: Path) -> Iterator[None]:
         os.close(handle)
 
 
-class OutInUse(Exception):
+class OutInUse(DriverError):
     """Another process runs a day in this folder."""
 
     def __init__(self, out: Path) -> None:

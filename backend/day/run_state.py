@@ -13,7 +13,11 @@ from typing import Any
 VERSION = 1
 
 
-class RunMismatch(Exception):
+class DriverError(Exception):
+    """Base of what can stop a run besides bad input and the chain; the message says what to do."""
+
+
+class RunMismatch(DriverError):
     """The output folder belongs to another command."""
 
     def __init__(self, out: Path, field: str, recorded: object, given: object) -> None:

@@ -19,7 +19,7 @@ from small_day import SLOTS, TARIFF, small_day
 from backend.day.children import process_started
 from backend.day.report import stable_part
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def start(out: Path) -> subprocess.Popen[bytes]:

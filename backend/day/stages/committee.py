@@ -14,6 +14,7 @@ import httpx
 from backend.chain.anvil import free_port
 from backend.chain.clients import Oracle
 from backend.day.children import bitwatt_command
+from backend.day.run_state import DriverError
 from backend.day.stages.chain_up import COMMITTEE
 from backend.day.stages.context import OPERATOR, Context
 from backend.day.stages.physics import WORKLOAD, Device, devices_of
@@ -36,7 +37,7 @@ _SIMULATED = kind_number("simulated")
 _DAY_SECONDS = 86_400
 
 
-class CommitteeError(Exception):
+class CommitteeError(DriverError):
     """The committee did not do what it was asked to."""
 
 

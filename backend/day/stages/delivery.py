@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from backend.chain.clients import Oracle
 from backend.chain.rpc import Rpc
 from backend.day.progress import Advance
+from backend.day.run_state import DriverError
 from backend.day.stages import agents
 from backend.day.stages.chunks import Chunk
 from backend.day.stages.committee import grace_seconds, health, node_names, node_urls
@@ -26,7 +27,7 @@ _POLL_SECONDS = 0.03
 _PATIENCE_SECONDS = 180.0
 
 
-class DeliveryStalled(Exception):
+class DeliveryStalled(DriverError):
     """The committee has not reported an epoch for a long time."""
 
     def __init__(self, epoch: int, nodes: Sequence[object]) -> None:

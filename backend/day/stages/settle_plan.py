@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from backend.chain.clients import Settlement
 from backend.chain.plan import Call
+from backend.day.run_state import DriverError
 from backend.day.stages.chunks import Chunk
 from backend.market.domain import GREEN, GREY, Book, Solution
 from oracle.wire.bundle import Bundle
@@ -23,7 +24,7 @@ SETTLE_SLOTS = 48
 _NO_READING = (0,) * 9 + (bytes(32),) * 3
 
 
-class ReportMissing(Exception):
+class ReportMissing(DriverError):
     """A slot in which something was sold has no bundle to settle by."""
 
     def __init__(self, slot: int) -> None:
