@@ -19,11 +19,13 @@ from backend.api.routers import (
     agreements,
     batches,
     certificates,
+    evidence,
     health,
     market,
     offers,
     orders,
     organisation,
+    planning,
     reports,
     sessions,
     stream,
@@ -31,9 +33,12 @@ from backend.api.routers import (
 )
 
 PREFIX = "/api/v1"
-ROUTERS = (
-    market.router, batches.router, orders.router, offers.router, templates.router, agreements.router,
-    certificates.router, reports.router, stream.router, sessions.router, organisation.router, health.router,
+ROUTERS = tuple(
+    module.router
+    for module in (
+        market, planning, batches, orders, offers, templates, agreements, certificates, reports,
+        evidence, stream, sessions, organisation, health,
+    )
 )  # fmt: skip
 _DESCRIPTION = """\
 Compute and green power bought as one good. Money is in micro-units of the settlement token, energy in Wh,

@@ -19,6 +19,7 @@ Ints = NDArray[np.int64]
 NOT_SOLD = 0xFFFFFFFF
 """Compute price of a cell that nobody offers."""
 DEFAULT_ENERGY_WH = 110
+DAY_SECONDS = 86_400
 _KEPT = 64
 
 
@@ -48,6 +49,29 @@ class ClearedDay:
     def classes(self) -> int:
         """How many classes the batch has."""
         return int(self.table.compute_price.shape[0])
+
+    @property
+    def end(self) -> int:
+        """End of the last slot, unix seconds."""
+        return self.start + self.slots * self.slot_seconds
+
+    @property
+    def day_slots(self) -> int:
+        """Slots of one day; a batch may cover several."""
+        return min(self.slots, DAY_SECONDS // self.slot_seconds)
+
+    def rows(self, start: int, count: int) -> Ints:
+        """Rows of the table for `count` slots from `start`; beyond the batch, the same slots of its
+        first day.
+        """
+        first = (start - self.start) // self.slot_seconds
+        wanted = np.arange(first, first + count)
+        inside = (wanted >= 0) & (wanted < self.slots)
+        return np.where(inside, wanted, wanted % self.day_slots)
+
+    def covers(self, start: int, end: int) -> bool:
+        """Whether [start, end) lies inside the batch."""
+        return self.start <= start and end <= self.end
 
     def green_share_bps(self) -> Ints:
         """Share of the energy sold that is green [z][t], in 1/10000; 0 where nothing was sold."""
@@ -145,14 +169,18 @@ class PriceBook:
         ).first()
         return self.of_batch(session, batch) if batch else None
 
-    def cleared_at(self, session: Session, start: int, end: int) -> dict[int, ClearedDay]:
-        """Cleared days that start in [start, end), by start."""
+    def cleared_in(self, session: Session, start: int, end: int) -> list[ClearedDay]:
+        """Cleared batches that cover some of [start, end), the last cleared first."""
         batches = session.exec(
             select(Batch)
-            .where(col(Batch.finalised_block).is_not(None), Batch.start >= start, Batch.start < end)
-            .order_by(col(Batch.batch_id))
+            .where(
+                col(Batch.finalised_block).is_not(None),
+                Batch.start < end,
+                col(Batch.start) + col(Batch.slots) * col(Batch.slot_seconds) > start,
+            )
+            .order_by(col(Batch.batch_id).desc())
         ).all()
-        return {batch.start: self.of_batch(session, batch) for batch in batches}
+        return [self.of_batch(session, batch) for batch in batches]
 
 
 def get_batch(session: Session, batch_id: int) -> Batch:

@@ -80,13 +80,6 @@ class _Cells:
     energy_wh: int
 
 
-def _window(day: ClearedDay, ask: Ask) -> Ints:
-    """Rows of the day's table for the slots of the window."""
-    count = (ask.deadline - ask.start) // day.slot_seconds
-    first = (ask.start - day.start) // day.slot_seconds
-    return np.arange(first, first + count) % day.slots
-
-
 def _cells(day: ClearedDay, ask: Ask, zone: int, rows: Ints) -> _Cells:
     energy = int(day.energy_wh[ask.class_id, zone])
     price = day.table.compute_price[ask.class_id, zone][:, rows]
@@ -150,7 +143,7 @@ def quote(day: ClearedDay, ask: Ask) -> Quote | None:
     """The quote of an order at the prices of `day`; None when the window has too few slots for sale."""
     if ask.class_id >= day.classes:
         return None
-    rows = _window(day, ask)
+    rows = day.rows(ask.start, (ask.deadline - ask.start) // day.slot_seconds)
     cells = [_cells(day, ask, zone, rows) for zone in ask.zones if zone < day.zones]
     lots = _lots(cells, ask, at_once=False)
     if lots is None:

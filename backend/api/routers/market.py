@@ -1,4 +1,4 @@
-"""Market data, open to everyone: chain, zones, classes, products, calendar, quotes, assets."""
+"""Market data, open to everyone: chain, zones, classes and assets."""
 
 from __future__ import annotations
 
@@ -7,36 +7,24 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Annotated, Any
 
-import numpy as np
 from fastapi import APIRouter, Depends, Query
 from sqlalchemy import func
-from sqlmodel import Session, col, select
+from sqlmodel import col, select
 
-from backend.api.context import Context
 from backend.api.deps import Ctx, PageDep, get_principal
 from backend.api.problems import responses
 from backend.api.schemas.base import Page
 from backend.api.schemas.market import (
-    Calendar,
-    CalendarDay,
-    CalendarZone,
     ChainOut,
     ClassOut,
     ContractOut,
     DeviceOut,
     PlantOut,
-    Product,
-    QuoteAsk,
-    QuoteLot,
-    QuoteOut,
     SiteOut,
     ZoneOut,
 )
-from backend.service import fills
-from backend.service.errors import Invalid
 from backend.service.pages import cursor_of, split_page
-from backend.service.prices import NOT_SOLD, ClearedDay
-from backend.service.quotes import Ask, Quote, quote
+from backend.service.prices import ClearedDay
 from backend.store.chain import Batch, ComputeClass, Device, Plant, Site, Zone
 from backend.store.operations import IndexedBlock
 
@@ -102,209 +90,11 @@ def _class_energy(day: ClearedDay | None, class_id: int) -> int | None:
     return int(day.energy_wh[class_id].mean())
 
 
-def _horizon(context: Context, session: Session, first: int | None, days: int | None) -> tuple[int, int, int]:
-    """(first start, days, seconds of a day), aligned to the last batch's clock."""
-    settings = context.settings
-    length = settings.slot_seconds * settings.slots
-    anchor = session.exec(select(Batch.start).order_by(col(Batch.batch_id).desc()).limit(1)).first() or 0
-    if first is None:
-        now = context.market_now()
-        first = now - (now - anchor) % length
-    first -= (first - anchor) % length
-    return first, days or settings.calendar_days, length
-
-
-DaysQuery = Annotated[int | None, Query(ge=1, le=31, description="how many days; none = 7")]
-StartQuery = Annotated[
-    int | None,
-    Query(ge=0, lt=1 << 40, description="unix seconds in the first day; none = today", examples=[1508191200]),
-]
-
-
-@router.get("/products")
-def list_products(context: Ctx, start: StartQuery = None, days: DaysQuery = None) -> list[Product]:
-    """The batches of the coming days and when their gates close."""
-    settings = context.settings
-    with context.store.reading() as session:
-        first, count, length = _horizon(context, session, start, days)
-        rows = session.exec(
-            select(Batch)
-            .where(Batch.start >= first, Batch.start < first + count * length)
-            .order_by(col(Batch.batch_id))
-        )
-        batches = {row.start: row for row in rows}
-    now = context.market_now()
-    return [
-        _product(settings, at, now, batches.get(at)) for at in range(first, first + count * length, length)
-    ]
-
-
-def _product(settings: Any, at: int, now: int, batch: Batch | None) -> Product:
-    gate = at - settings.gate_lead_seconds
-    pending = "open" if now < gate else "closed"
-    state = pending if batch is None else batch_state(batch)
-    return Product(
-        start=at,
-        slot_seconds=batch.slot_seconds if batch else settings.slot_seconds,
-        slots=batch.slots if batch else settings.slots,
-        gate_closes_at=max(gate, 0),
-        state=state,  # type: ignore[arg-type]
-        batch_id=batch.batch_id if batch else None,
-    )
-
-
 def batch_state(batch: Batch) -> str:
     """`clearing`, `cleared` or `voided`."""
     if batch.voided_block is not None:
         return "voided"
     return "cleared" if batch.finalised_block is not None else "clearing"
-
-
-@router.get("/calendar")
-def read_calendar(
-    context: Ctx,
-    class_id: Annotated[int, Query(ge=0, le=255)] = 0,
-    start: StartQuery = None,
-    days: DaysQuery = None,
-) -> Calendar:
-    """Green share, carbon and price of every slot and zone, for the coming days.
-
-    A day that has not cleared shows the last cleared day (`basis` forecast).
-    """
-    with context.store.reading() as session:
-        first, count, length = _horizon(context, session, start, days)
-        cleared = context.prices.cleared_at(session, first, first + count * length)
-        latest = context.prices.latest(session)
-    found = []
-    for at in range(first, first + count * length, length):
-        day = cleared.get(at, latest)
-        basis = "cleared" if at in cleared else "forecast" if latest else "none"
-        zones = _calendar_zones(day, class_id) if day else []
-        found.append(
-            CalendarDay(start=at, basis=basis, batch_id=day.batch_id if day else None, zones=zones)  # type: ignore[arg-type]
-        )
-    return Calendar(
-        class_id=class_id,
-        slot_seconds=latest.slot_seconds if latest else context.settings.slot_seconds,
-        slots=latest.slots if latest else context.settings.slots,
-        days=found,
-    )
-
-
-def _sold_or_null(prices: np.ndarray[Any, Any]) -> list[int | None]:
-    return [None if value >= NOT_SOLD else value for value in prices.tolist()]
-
-
-def _calendar_zones(day: ClearedDay, class_id: int) -> list[CalendarZone]:
-    if class_id >= day.classes:
-        raise Invalid(f"there is no class {class_id}", field="class_id", mend=f"give 0 to {day.classes - 1}")
-    share, carbon = day.green_share_bps(), day.carbon_g_per_kwh()
-    compute, energy = day.table.compute_price[class_id], day.table.energy_price
-    return [
-        CalendarZone(
-            zone_id=zone,
-            green_share_bps=share[zone].tolist(),
-            carbon_g_per_kwh=carbon[zone].tolist(),
-            grid_carbon_g_per_kwh=day.table.grid_carbon[zone].tolist(),
-            compute_price_grey=_sold_or_null(compute[zone, 0]),
-            compute_price_green=_sold_or_null(compute[zone, 1]),
-            energy_price_grey=energy[zone, 0].tolist(),
-            energy_price_green=energy[zone, 1].tolist(),
-            green_offered_wh=day.offered_wh[1, zone].tolist(),
-            green_sold_wh=day.sold_wh[1, zone].tolist(),
-            energy_sold_wh=day.sold_wh[:, zone].sum(axis=0).tolist(),
-        )
-        for zone in range(day.zones)
-    ]
-
-
-@router.post("/quotes")
-def create_quote(context: Ctx, body: QuoteAsk) -> QuoteOut:
-    """Quotes a bundle for any window: cost, green share, carbon and fill probability."""
-    with context.store.reading() as session:
-        day = context.prices.latest(session)
-        if day is not None:
-            first = body.start - (body.start - day.start) % (day.slots * day.slot_seconds)
-            exact = context.prices.cleared_at(session, first, body.start + 1)
-            day = exact.get(first, day)
-        chances = (
-            fills.model(session, context, day) if day is not None and body.limit_price is not None else None
-        )
-    if day is None:
-        return QuoteOut(feasible=False, basis="none", batch_id=None)
-    ask = _ask(body, day)
-    inside = day.start <= ask.start and ask.deadline <= day.start + day.slots * day.slot_seconds
-    found = quote(day, ask)
-    basis = "cleared" if inside else "forecast"
-    if found is None:
-        return QuoteOut(feasible=False, basis=basis, batch_id=day.batch_id)  # type: ignore[arg-type]
-    answer = _quote_out(found, day, ask, basis)
-    if chances is not None and body.limit_price is not None:
-        answer.fill_probability_bps = chances.probability_bps(body.limit_price, found.price_micro)
-    return answer
-
-
-def _ask(body: QuoteAsk, day: ClearedDay) -> Ask:
-    for name, value in (("start", body.start), ("deadline", body.deadline)):
-        if (value - day.start) % day.slot_seconds:
-            raise Invalid(
-                f"{value} is not on a slot boundary",
-                field=name,
-                mend=f"give a multiple of {day.slot_seconds} s",
-            )
-    slots = (body.deadline - body.start) // day.slot_seconds
-    if not body.duration_slots <= slots <= 31 * day.slots:
-        raise Invalid(
-            f"the window has {max(slots, 0)} slots",
-            field="deadline",
-            mend="give room for the duration, at most 31 days",
-        )
-    if body.class_id >= day.classes:
-        raise Invalid(
-            f"there is no class {body.class_id}", field="class_id", mend=f"give 0 to {day.classes - 1}"
-        )
-    zones = range(day.zones) if body.zones is None else sorted(set(body.zones))
-    if not zones or not all(0 <= zone < day.zones for zone in zones):
-        raise Invalid(
-            "it names no zone, or one there is not", field="zones", mend=f"give some of 0 to {day.zones - 1}"
-        )
-    return Ask(
-        body.class_id, tuple(zones), body.lanes, body.duration_slots, body.start, body.deadline,
-        body.min_green_bps, body.max_carbon, body.carbon_price,
-    )  # fmt: skip
-
-
-def _quote_out(found: Quote, day: ClearedDay, ask: Ask, basis: str) -> QuoteOut:
-    first = (ask.start - day.start) // day.slot_seconds
-    grid = 0
-    for lot in found.lots:
-        carbon = day.table.grid_carbon[lot.zone_id][(first + lot.slots) % day.slots]
-        grid += int(carbon.sum()) * int(day.energy_wh[ask.class_id, lot.zone_id]) * lot.lanes
-    return QuoteOut(
-        feasible=True,
-        basis=basis,  # type: ignore[arg-type]
-        batch_id=day.batch_id,
-        cost_micro=found.cost_micro,
-        price_micro=found.price_micro,
-        first_come_micro=found.first_come_micro,
-        saved_micro=None if found.first_come_micro is None else found.first_come_micro - found.cost_micro,
-        vcu_slots=found.vcu_slots,
-        energy_wh=found.energy_wh,
-        green_wh=found.green_wh,
-        green_share_bps=found.green_share_bps,
-        carbon_g=found.carbon_g,
-        grid_carbon_g=grid // 1000,
-        lots=[
-            QuoteLot(
-                lanes=lot.lanes,
-                zone_id=lot.zone_id,
-                cost_micro=lot.cost_micro,
-                slots=lot.slots.tolist(),
-                modes=lot.modes.tolist(),
-            )
-            for lot in found.lots
-        ],
-    )
 
 
 @router.get("/sites")

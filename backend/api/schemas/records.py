@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from backend.api.schemas.base import Address, Answer, Body, Digits, Hash, Micro, Seconds
+from backend.api.schemas.base import Address, Answer, Body, Digits, Hash, HexData, Micro, Seconds
 
 
 class AgreementOut(Answer):
@@ -200,3 +200,42 @@ class EventOut(Answer):
     name: str
     batch_id: int | None
     arguments: dict[str, object]
+
+
+class ReadingProof(Answer):
+    """A signed reading, the twelve words of its leaf, and its path. Quantities in mWh or
+    resource-milliseconds.
+    """
+
+    index: int = Field(description="place in the bundle")
+    kind: int = Field(description="1 generation, 2 site import, 3 IT energy of a job, 4 compute delivered")
+    meter_id: int
+    agreement_id: Digits
+    seq: int
+    start: Seconds
+    end: Seconds
+    quantity: Digits
+    register_value: Digits = Field(description="word `register`: running sum of the meter's quantities")
+    quality: int = Field(description="0 actual, 1 estimated, 2 substituted, 3 missing, 4 edited")
+    key_id: Hash
+    evidence_hash: Hash
+    payload_hash: Hash = Field(description="sha-256 of the payload")
+    payload: HexData = Field(description="deterministic CBOR as signed")
+    signature: HexData = Field(description="ES256, r || s, over the payload")
+    x: Hash = Field(description="device key, P-256")
+    y: Hash
+    leaf: Hash = Field(description="keccak(keccak(abi.encode(12 words)))")
+    proof: list[Hash] = Field(description="siblings up to the root; commutative keccak")
+
+
+class OutcomeProof(Answer):
+    """What a chunk's runs delivered in a slot, as packed for the contract (uint32 milli-lanes, uint32 Wh
+    each).
+    """
+
+    batch_id: int
+    chunk_index: int
+    slot: int
+    packed: HexData
+    leaf: Hash
+    proof: list[Hash]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 
 import pytest
 
 from backend.chain.clients import Treasury
+from oracle.wire.keys import DevicePublicKey
+from oracle.wire.merkle import verify
 from tests.unit.api.callers import World
 from tests.unit.api.market_chain import BUYERS, ENERGY_WH, SLOT, SLOTS, START, MarketChain, account
 
@@ -47,6 +50,17 @@ def test_the_calendar_shows_what_cleared_and_repeats_it(trading: World, market_c
     assert zone["green_share_bps"] == (green * 10_000 // (green + grey)).tolist()
     assert zone["compute_price_green"] == [31_000 + 1000 * slot for slot in range(SLOTS)]
     assert zone["green_offered_wh"] == [100_000] * SLOTS
+
+
+def test_a_window_beyond_the_batch_takes_the_same_slots_of_the_day(trading: World) -> None:
+    caller = trading.anonymous()
+    day = SLOTS * SLOT
+    inside = caller.post("/quotes", ask(start=START, deadline=START + day)).json()
+    shifted = caller.post("/quotes", ask(start=START + 3 * day, deadline=START + 4 * day)).json()
+    assert shifted["basis"] == "forecast" and shifted["cost_micro"] == inside["cost_micro"]
+    across = caller.post("/quotes", ask(start=START + 4 * SLOT, deadline=START + day + 4 * SLOT)).json()
+    assert across["basis"] == "forecast" and across["cost_micro"] == inside["cost_micro"]
+    assert across["lots"][0]["slots"] == [4, 5, 6, 7]
 
 
 def test_products_have_gates(trading: World) -> None:
@@ -188,3 +202,40 @@ def test_unchanged_data_is_not_sent_twice(trading: World) -> None:
     again = caller.get("/batches/1/prices", headers={"If-None-Match": first.headers["etag"]})
     assert again.status_code == 304 and again.content == b""
     assert caller.get("/chain").headers["content-encoding"] == "gzip"
+
+
+def test_readings_prove_themselves_against_the_root_on_chain(trading: World) -> None:
+    caller = trading.anonymous()
+    report = caller.get(f"/reports/{START}").json()
+    readings = caller.get(f"/reports/{START}/readings").json()["items"]
+    assert [reading["meter_id"] for reading in readings] == [11, 12]
+    for reading in readings:
+        proof = [bytes.fromhex(step[2:]) for step in reading["proof"]]
+        assert verify(bytes.fromhex(report["root"][2:]), proof, bytes.fromhex(reading["leaf"][2:]))
+        key = DevicePublicKey(bytes.fromhex(reading["x"][2:]), bytes.fromhex(reading["y"][2:]))
+        payload, signature = (bytes.fromhex(reading[name][2:]) for name in ("payload", "signature"))
+        assert key.verify(payload, signature) and int(reading["quantity"]) == 1000 * reading["meter_id"]
+    one = caller.get(f"/reports/{START}/readings", params={"meter_id": 12}).json()["items"]
+    assert one == readings[1:]
+    page = caller.get(f"/reports/{START}/readings", params={"limit": 1}).json()
+    rest = caller.get(f"/reports/{START}/readings", params={"cursor": page["next_cursor"]}).json()
+    assert page["items"] + rest["items"] == readings
+
+
+def test_outcomes_are_what_was_settled(trading: World, market_chain: MarketChain) -> None:
+    caller = trading.anonymous()
+    report = caller.get(f"/reports/{START}").json()
+    (outcome,) = caller.get(f"/reports/{START}/outcomes", params={"batch_id": 1}).json()
+    assert outcome["packed"] == "0x" + market_chain.outcomes(0).hex()
+    assert outcome["leaf"] == report["outcomes_root"] and outcome["proof"] == []
+
+
+def test_the_archive_gives_a_file_only_by_its_true_hash(trading: World, market_chain: MarketChain) -> None:
+    caller = trading.anonymous()
+    digest = caller.get(f"/reports/{START}").json()["archive_hash"]
+    answer = caller.get(f"/archive/readings/{digest}")
+    assert answer.status_code == 200 and "0x" + hashlib.sha256(answer.content).hexdigest() == digest
+    assert "immutable" in answer.headers["cache-control"]
+    wrong = "ab" * 32
+    market_chain.archive.joinpath(f"{wrong}.cbor").write_bytes(b"something else")
+    assert caller.get(f"/archive/readings/{wrong}").status_code == 404

@@ -22,7 +22,8 @@ _OPEN_READS = (
     "/chain /zones /classes /products /calendar /sites /plants /devices /batches /batches/{batch_id} "
     "/batches/{batch_id}/prices /batches/{batch_id}/curves /agreements /agreements/{agreement} "
     "/plants/{plant_id}/deliveries /certificates/{certificate_id}/history /certificates/retirements /reports "
-    "/reports/{start} /events /archive/{kind}/{digest} /stream"
+    "/reports/{start} /reports/{start}/readings /reports/{start}/outcomes "
+    "/events /archive/{kind}/{digest} /stream"
 )
 _OPEN_POSTS = "/quotes /session/nonce /session /session/demo /oauth/token"
 OPEN = {("GET", path) for path in _OPEN_READS.split()} | {("POST", path) for path in _OPEN_POSTS.split()}

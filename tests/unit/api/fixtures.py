@@ -142,7 +142,7 @@ def trading(
         )
     settings = Settings(
         database_url=url, public_origin=ORIGIN, rate_login_per_minute=10**6, rate_free_per_minute=10**6,
-        rate_anonymous_per_minute=10**6, slots=SLOTS,
+        rate_anonymous_per_minute=10**6, slots=SLOTS, archive=market_chain.folder / "archive",
     )  # fmt: skip
     store = Store(make_engine(settings))
     context = Context(settings, store, Vault(settings), link=ChainLink(market_chain.book, market_chain.url))

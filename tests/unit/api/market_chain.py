@@ -30,9 +30,10 @@ from backend.chain.packing import PriceTable, pack_carbon, pack_prices, pack_pro
 from backend.chain.packing import publication_hash as publication_hash_of
 from backend.chain.plan import Call, Receipt, Sender
 from backend.chain.rpc import Rpc
-from oracle.wire.keys import join_signatures, keccak256
-from oracle.wire.outcomes import outcome_leaf
-from oracle.wire.typed import Publication, Report, digest, domain_separator, feed_id
+from oracle.wire.bundle import Bundle, DeviceRecord, OutcomeEntry, encode_bundle, make_bundle
+from oracle.wire.keys import DeviceKey, join_signatures, keccak256
+from oracle.wire.reading import Reading, seal
+from oracle.wire.typed import Publication, digest, domain_separator, feed_id
 from tests.unit.api.callers import Key
 
 GENESIS = 1_508_190_000
@@ -222,14 +223,32 @@ class MarketChain:
             packed += delivered.to_bytes(4) + bytes(4)
         return packed
 
+    @property
+    def archive(self) -> Path:
+        """Where the bundles are."""
+        folder = self.folder / "archive" / "readings"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def bundle(self, slot: int) -> Bundle:
+        """The slot's bundle: two meters' readings of the plant and the outcomes of chunk 1."""
+        first, last = START + slot * SLOT, START + (slot + 1) * SLOT
+        entries = []
+        for meter in (11, 12):
+            key = DeviceKey.from_seed(f"meter {meter}".encode())
+            wh, seq = 1000 * meter, slot + 1
+            reading = Reading(ANVIL, meter, 1, bytes(32), seq, first, last, wh, wh * seq)
+            device = DeviceRecord(meter, key.public.x, key.public.y, b"\x0e" * 32)
+            entries.append((seal(key, reading), 0, device))
+        outcome = OutcomeEntry(1, 1, slot, self.outcomes(slot))
+        return make_bundle(ANVIL, feed_id("main"), slot, first, last, entries, [outcome])
+
     def report(self, slot: int) -> None:
         """Moves the clock behind the slot and posts its report, with outcomes of chunk 1 only."""
         self.clock.advance_to(START + (slot + 1) * SLOT)
-        report = Report(
-            feed_id("main"), slot, START + slot * SLOT, START + (slot + 1) * SLOT, bytes(32), 0, (0,) * 8,
-            outcome_leaf(1, 1, slot, self.outcomes(slot)), bytes(32), bytes(32), b"\x0a" * 32, self.head_hash,
-            self.oracle.config_digest(),
-        )  # fmt: skip
+        bundle = self.bundle(slot)
+        report = bundle.report(bytes(32), self.head_hash, self.oracle.config_digest())
+        self.archive.joinpath(f"{report.archive_hash.hex()}.cbor").write_bytes(encode_bundle(bundle))
         self.send(
             "owner",
             self.oracle.call("submit", report.abi_tuple(), self.signed_by_committee(report.struct_hash())),
