@@ -13,6 +13,7 @@ from oracle.wire.reading import DOMAIN as READING_DOMAIN
 from oracle.wire.reading import Reading, decode_reading
 
 _READING_START = re.compile(re.escape(b"\xab\x00\x71" + READING_DOMAIN.encode()))
+_TAG_BYTES = 3 + len(READING_DOMAIN)
 _MAX_PAYLOAD = 256
 
 
@@ -31,7 +32,7 @@ class Item:
     def name(self) -> str:
         """How findings call this reading."""
         if self.reading is None:
-            return f"reading {self.position}"
+            return f"reading {self.position} ({_guess(self.payload, _TAG_BYTES)}, damaged)"
         reading = self.reading
         return f"reading {self.position} (meter {reading.meter_id} kind {reading.kind} seq {reading.seq})"
 
@@ -156,8 +157,8 @@ def _whole_reading(data: bytes, start: int, position: int) -> tuple[Item, int] |
 
 
 def _guess(data: bytes, at: int) -> str:
-    """Chain, meter, kind and seq of a damaged reading, as far as its first fields can still be read."""
-    names = {1: "chain", 2: "meter", 3: "kind", 5: "seq"}
+    """Meter, kind and seq of a damaged reading, as far as its first fields can still be read."""
+    names = {2: "meter", 3: "kind", 5: "seq"}
     seen: list[str] = []
     try:
         for key in (1, 2, 3, 4, 5):
@@ -167,7 +168,8 @@ def _guess(data: bytes, at: int) -> str:
                 at += 35
                 continue
             _, value, at = cbor.read_head(data, at + 1)
-            seen.append(f"{names[key]} {value}")
+            if key in names:
+                seen.append(f"{names[key]} {value}")
     except (WireError, IndexError):
         pass
     return " ".join(seen) if seen else "unreadable"

@@ -110,6 +110,7 @@ def _settled_slots(facts: Facts) -> Iterator[tuple[Event, tuple[Settled, ...] | 
 def outcomes(facts: Facts) -> Result:
     tally = Tally()
     archived: dict[tuple[int, int, Key], tuple[bytes, str]] = {}
+    unread = {item.report.start for item in facts.reports if settles(facts, item) and not item.inside}
     for item in facts.reports:
         if settles(facts, item):
             for row in item.bundle.outcomes:
@@ -120,6 +121,8 @@ def outcomes(facts: Facts) -> Result:
         batch = facts.batch(args["batchId"])
         assert batch is not None
         start = batch.start + args["slot"] * batch.slot_seconds
+        if start in unread:
+            continue
         key = args["batchId"], args["chunkIndex"], args["slot"]
         found = archived.get((start, start + batch.slot_seconds, key))
         tally.count()
