@@ -1,8 +1,8 @@
 """Writes ABI and bytecode of the product's contracts from forge's output into backend/chain/artifacts.
 
-Usage: write_artifacts.py [FORGE_OUT] [TARGET]. Each file is {"contract", "abi", "bytecode", "links"}, keys sorted, so
-that the same sources give the same bytes. "links" names the libraries a contract calls: {name: [byte offsets]}; at
-each offset the bytecode holds 20 zero bytes for the library's address.
+Usage: write_artifacts.py [FORGE_OUT] [TARGET]. Each file is {"contract", "abi", "bytecode", "links"}, keys
+sorted, so that the same sources give the same bytes. "links" names the libraries a contract calls:
+{name: [byte offsets]}; at each offset the bytecode holds 20 zero bytes for the library's address.
 """
 
 import json
