@@ -21,8 +21,6 @@ CREATE TABLE IF NOT EXISTS readings (
   payload BLOB NOT NULL, signature BLOB NOT NULL, x BLOB NOT NULL, y BLOB NOT NULL,
   evidence_hash BLOB NOT NULL, reported_epoch INTEGER,
   PRIMARY KEY (meter_id, seq)) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS unreported ON readings ("end") WHERE reported_epoch IS NULL;
-CREATE INDEX IF NOT EXISTS streams ON readings (meter_id, kind, agreement, seq);
 CREATE TABLE IF NOT EXISTS quarantine (
   payload_hash BLOB PRIMARY KEY, payload BLOB NOT NULL, signature BLOB NOT NULL,
   field TEXT NOT NULL, problem TEXT NOT NULL);
