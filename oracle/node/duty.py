@@ -41,7 +41,7 @@ async def answer_proposal(node: Node, body: bytes) -> Answer:
     proposal = decode_proposal(body)
     epoch, number, content = proposal.epoch, proposal.round_number, sha256(proposal.bundle)
     try:
-        draft = await node.examine(proposal.epoch, proposal.bundle)
+        draft = await node.examine(proposal.epoch, proposal.bundle, proposal.justification)
         vote = node.voter.vote(
             epoch, number, draft.digest, content, proposal.signature, proposal.justification
         )
@@ -111,7 +111,7 @@ async def lead(node: Node, epoch: int, turn: int) -> bool:
             continue
         justification, bundle = await _highest_lock(node, epoch, turn)
         try:
-            draft = await node.examine(epoch, bundle) if bundle else node.draft(epoch)
+            draft = await node.examine(epoch, bundle, justification) if bundle else node.draft(epoch)
             if node.config.fault == "lie":
                 draft = faults.corrupted(node, draft)
         except (NotTrue, WireError) as error:

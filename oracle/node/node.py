@@ -14,7 +14,7 @@ from oracle.archive import Archive, ArchiveError
 from oracle.evidence.verify import DEV_CHAIN_ID
 from oracle.node.chain import ChainReader, OracleContract
 from oracle.node.config import ConfigError, NodeConfig, read_secret
-from oracle.node.consensus import ATTEMPTS, Committee, Voter
+from oracle.node.consensus import ATTEMPTS, VOTE, Committee, Lock, Voter
 from oracle.node.expect import Held, build_bundle, expected
 from oracle.node.facts import Facts
 from oracle.node.ledger import Key, Ledger, Receipt
@@ -236,7 +236,7 @@ class Node:
         self.drafts[draft.digest] = draft
         return draft
 
-    async def examine(self, epoch: int, encoded: bytes) -> Draft:
+    async def examine(self, epoch: int, encoded: bytes, justification: Lock | None = None) -> Draft:
         """The draft of a proposed bundle that is true for all this node knows; NotTrue if it is not."""
         if epoch != self.facts.next_epoch or not self.closed(epoch):
             await self.refresh()
@@ -255,15 +255,26 @@ class Node:
                 raise NotTrue(f"a reading is not acceptable: {receipt.refused[0][1].text}", false=True)
         if not self.closed(epoch):
             raise NotTrue(f"epoch {epoch} is not closed at {self.now}: readings may still come")
-        mine = self.ledger.due(end)
-        if lacking := [item.envelope for item in mine if item.envelope.payload not in proposed]:
-            raise NotTrue(f"{len(lacking)} readings are left out", lacking)
+        due = self.ledger.due(end)
+        mine = [item for item in due if item.envelope.payload in proposed]
         if len(mine) != len(proposed):
             raise NotTrue(f"{len(proposed) - len(mine)} readings do not belong into this epoch")
         rebuilt = build_bundle(self.facts, self.chain_id, epoch, start, end, mine)
         if encode_bundle(rebuilt) != encoded:
             raise NotTrue("the bundle differs from what its readings make", false=True)
-        return self._keep(rebuilt, encoded, mine)
+        draft = self._keep(rebuilt, encoded, mine)
+        lacking = [item.envelope for item in due if item.envelope.payload not in proposed]
+        if lacking and not self._certified(epoch, draft, justification):
+            raise NotTrue(f"{len(lacking)} readings are left out", lacking)
+        return draft
+
+    def _certified(self, epoch: int, draft: Draft, lock: Lock | None) -> bool:
+        """Whether a quorum has voted for the draft: readings that came since wait for a later epoch."""
+        return (
+            lock is not None
+            and lock.report == draft.digest
+            and self.committee.certifies(VOTE, epoch, lock.round_number, lock.report, lock.certificate)
+        )
 
     # --- what the operator sees ----------------------------------------------------
     def health(self) -> dict[str, object]:
