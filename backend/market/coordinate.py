@@ -20,6 +20,7 @@ from backend.market.tables import Tables
 
 SAMPLE = 6_000  # parts that find the first prices
 STREAM_STEPS = 24
+STREAM_STIFF = 0.08
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +36,8 @@ class Effort:
     full_sweeps: int
     rounds: int
     firm_sweeps: int
-    stiff_from: float = 0.6
-    stiff_to: float = 0.02
+    stiff_from: float = 1.0
+    stiff_to: float = 0.003
     until: float = float("inf")
 
     def late(self) -> bool:
@@ -65,14 +66,14 @@ def coordinate(book: Book, s: Supply, parts: Parts, effort: Effort, turns: np.ra
             break
     for chunk in _chunks(len(first), count):
         s.share[0] = share[chunk[-1]]
-        slope.set(4 * effort.stiff_to)
+        slope.set(STREAM_STIFF)
         sweep(s, free, parts, line[chunk], SOFT)
         recentre(s)
     s.share[0] = 1.0
     for n in range(effort.full_sweeps if count > len(first) else 0):
         if effort.late():
             break
-        slope.set(effort.stiff_to * 4 * 0.5**n)
+        slope.set(STREAM_STIFF * 0.5 ** (n + 1))
         sweep(s, free, parts, turns.permutation(count), SOFT)
         recentre(s)
 

@@ -25,10 +25,11 @@ from backend.market.tables import Tables, tables_of
 
 EXACT_COLUMNS = 6_000
 EFFORTS = {
-    "quick": Effort(sweeps=40, full_sweeps=1, rounds=20, firm_sweeps=1),
-    "fine": Effort(sweeps=120, full_sweeps=6, rounds=60, firm_sweeps=6, stiff_to=0.01),
+    "quick": Effort(sweeps=100, full_sweeps=1, rounds=30, firm_sweeps=4),
+    "fine": Effort(sweeps=400, full_sweeps=6, rounds=60, firm_sweeps=12, stiff_to=0.001),
 }
-WARM_SWEEPS = 6
+WARM_SWEEPS = 12
+FEW_LANES = 20_000  # up to here every lane is placed by itself
 
 
 def clear_joint(book: Book, effort: Effort, last: Solution | None = None) -> Solution:
@@ -41,7 +42,7 @@ def clear_joint(book: Book, effort: Effort, last: Solution | None = None) -> Sol
     turns = np.random.default_rng(20_171_017)
     if last is not None and last.energy_price.shape == supply.load.shape:
         warm(supply, tab, last)
-        effort = replace(effort, sweeps=WARM_SWEEPS, stiff_from=4 * effort.stiff_to)
+        effort = replace(effort, sweeps=WARM_SWEEPS, stiff_from=10 * effort.stiff_to)
     coordinate(book, supply, parts, effort, turns)
     found = round_at(book, tab, supply, parts, effort)
     if lp_columns(book, tab) <= EXACT_COLUMNS and adopt_exact_prices(book, tab, supply):
@@ -83,6 +84,8 @@ def adopt_exact_prices(book: Book, tab: Tables, s: Supply) -> bool:
 
 def most_lanes(tab: Tables) -> int:
     """Lanes of a part: small against the sites, so that a part can be placed whole."""
+    if int(tab.able_lanes.sum()) <= FEW_LANES:
+        return 1
     typical = (
         int(np.median(tab.offer_capacity[tab.offer_capacity > 0])) if (tab.offer_capacity > 0).any() else 1
     )
