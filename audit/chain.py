@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from eth_abi.exceptions import DecodingError
+
 from audit.abi import AbiMismatch, Call, Event, Interface
 from audit.archive import parse_json
 from audit.facts import Head
@@ -130,7 +132,7 @@ class Chain:
         for answer in self.rpc.calls("eth_call", params, tolerate=True):
             try:
                 results.append(None if isinstance(answer, RpcError) else interface.outputs(function, answer))
-            except (ValueError, TypeError):
+            except (DecodingError, ValueError, TypeError):  # no contract there, or another one
                 results.append(None)
         return results
 

@@ -197,13 +197,14 @@ class ReportFact:
 
 @dataclass(frozen=True, slots=True)
 class DeviceFact:
-    """One device as the Registry recorded it, the attestation that was sent, and its evidence document."""
+    """One device as the Registry recorded it (as it was sent, where it has no record), and its evidence."""
 
     terms: Terms
     sent: Terms | None
     signatures: bytes | None
     place: Place
     document: Document
+    recorded: bool = True
 
     @property
     def meter_id(self) -> int:

@@ -217,10 +217,11 @@ def _devices(log: assemble.Log, calls: Mapping[str, Call], archive: Archive) -> 
         call = calls.get(event.tx)
         sent = assemble.struct_of(call, "attestDevice")
         signatures = assemble.signatures_of(event, calls, "attestDevice")
-        terms = {**recorded.get((event.tx, meter), {}), "meterId": meter}
+        record = recorded.get((event.tx, meter), {})
+        terms = {**(sent or {}), **record, "meterId": meter}
         document = archive.get("evidence", event.args["evidenceHash"])
         place = assemble.place_of(event)
-        found.append(DeviceFact(terms, sent, signatures, place, document))
+        found.append(DeviceFact(terms, sent, signatures, place, document, bool(record)))
     return tuple(found)
 
 

@@ -27,6 +27,7 @@ def quorum(facts: Facts) -> Result:
         if sent is None:
             tally.doubt(device.name(), "the attestation that was sent", "the call cannot be seen")
             continue
+        tally.true(device.recorded, device.name(), f"DeviceRecorded in {device.place.tx}", "none")
         for name in FIELDS:
             tally.equal(f"{device.name()} {name}", sent[name], device.terms.get(name))
         hashed = DeviceAttestation(

@@ -25,7 +25,7 @@ from tests.unit.audit.audit_world import START
 
 CASES = (
     # --- evidence
-    Case("evidence.quorum", "x", after=edited(REGISTRY, "DeviceRecorded", device={})),
+    Case("evidence.quorum", "DeviceRecorded", after=edited(REGISTRY, "DeviceRecorded", device={})),
     Case("evidence.file", "evidence/", after=removed("evidence")),
     Case("evidence.binding", "meter", {"evidence": lambda document: replace(document, meter_id=104)}),
     Case("evidence.binding", "chain id", {"evidence": lambda document: replace(document, chain_id=1)}),
