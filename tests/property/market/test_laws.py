@@ -76,20 +76,24 @@ def test_more_supply_never_lowers_the_bound() -> None:
 
 def test_brute_force_on_tiny_books_lies_between_welfare_and_bound() -> None:
     tried = 0
-    for seed in range(0, 200):
+    for seed in range(0, 400):
         book = odd(seed, edge=EDGES[seed % 2], orders=2)
-        if len(book.compute_offers) == 0 or any(o.lanes * o.duration_slots > 4 for o in book.orders):
+        if len(book.compute_offers) == 0 or any(o.lanes * o.duration_slots > 3 for o in book.orders):
             continue
         best = _brute_force(book)
+        if best is None:
+            continue
         certificate = clear(book).certificate
         assert certificate is not None
         assert certificate.welfare_milli <= best <= certificate.bound_milli, seed
-        tried += 1
-    assert tried >= 8
+        tried += best > 0
+        if tried == 10:
+            return
+    raise AssertionError(f"only {tried} books were small enough")
 
 
-def _brute_force(book: Book) -> int:
-    """Best welfare (milli-micro) over every set of whole lanes, every slot, site and mode."""
+def _brute_force(book: Book) -> int | None:
+    """Best welfare (milli-micro) over every set of whole lanes, slots, sites and modes; None if too many."""
     from backend.market.certificate import tranche_cost
     from backend.market.domain import Fills
     from backend.market.lanes import lane_faults
@@ -111,8 +115,8 @@ def _brute_force(book: Book) -> int:
         whole: list[tuple[tuple[int, int, int], ...]] = [()]
         for lanes in range(1, order.lanes + 1):
             whole += list(itertools.combinations_with_replacement(cells, lanes * order.duration_slots))
-            if len(whole) > 3000:
-                return _give_up(book)
+            if len(whole) > 50:
+                return None
         choices.append(whole)
     best = 0
     for picks in itertools.product(*choices):
@@ -138,8 +142,3 @@ def _brute_force(book: Book) -> int:
         power = sum(tranche_cost(g.wh, g.ask_micro_per_kwh, sold[n]) for n, g in enumerate(book.power_offers))
         best = max(best, int((value * fills.lanes).sum()) - power)
     return best
-
-
-def _give_up(book: Book) -> int:
-    """Too many choices: HiGHS' optimum, which lies in the same interval, stands in."""
-    return int(optimum(book, solver="simplex").welfare_milli)
