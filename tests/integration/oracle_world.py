@@ -257,7 +257,7 @@ class World:
         self.start(f"node {number}", "oracle-node", "--config", str(path), "--verbose", *extra)
 
     def await_nodes(self, numbers: Sequence[int] = (0, 1, 2, 3)) -> None:
-        self.until(lambda: all(self.health(number) for number in numbers), 90, "nodes answer")
+        self.until(lambda: all(self.health(number) for number in numbers), 200, "nodes answer")
 
     def health(self, number: int) -> dict[str, int] | None:
         try:
@@ -302,7 +302,7 @@ class World:
     def next_epoch(self) -> int:
         return Oracle(self.book, self.rpc).next_epoch(FEED)
 
-    def run_slot(self, slot: int, seconds: float = 90) -> None:
+    def run_slot(self, slot: int, seconds: float = 150) -> None:
         """Moves the clock to the end of a slot and awaits its report."""
         self.clock.advance_to(START + (slot + 1) * SLOT)
         self.until(lambda: self.next_epoch() > slot, seconds, f"report of epoch {slot}")
