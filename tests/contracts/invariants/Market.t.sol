@@ -48,8 +48,8 @@ contract MarketInvariants is Check {
         list[0] = FuzzSelector(address(handler), acts);
     }
 
-    /// forge-config: default.invariant.runs = 24
-    /// forge-config: default.invariant.depth = 120
+    /// forge-config: default.invariant.runs = 16
+    /// forge-config: default.invariant.depth = 100
     function invariant_laws_of_the_market() public view {
         moneyIsConserved();
         whatIsLockedIsWhatIsNotSettled();
