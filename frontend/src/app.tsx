@@ -12,6 +12,10 @@ const pages = {
   "/orders": lazy(() => import("./orders/list")),
   "/agreements/:agreement": lazy(() => import("./orders/agreement")),
   "/evidence": lazy(() => import("./evidence/page")),
+  "/certificates": lazy(() => import("./records/certificates")),
+  "/provider": lazy(() => import("./records/provider")),
+  "/supplier": lazy(() => import("./records/supplier")),
+  "/grid": lazy(() => import("./grid/page")),
 };
 
 export function App() {

@@ -6,7 +6,7 @@ import { neededFor, type Obstacle, obstacleOf, type Situation, suggestedLimit } 
 import { reached } from "../src/orders/stage";
 import { stepPath, ticks } from "../src/ui/chart";
 
-const zone = (zone_id: number, slots: number, green: number, price: number | null): Schemas["CalendarZone"] => {
+const zone = (zone_id: number, slots: number, green: number, price: number | null, sold = 100): Schemas["CalendarZone"] => {
   const all = <T>(value: T) => Array.from({ length: slots }, () => value);
   return {
     zone_id,
@@ -17,9 +17,9 @@ const zone = (zone_id: number, slots: number, green: number, price: number | nul
     compute_price_green: all(price === null ? null : price + 1),
     energy_price_grey: all(0),
     energy_price_green: all(0),
-    green_offered_wh: all(0),
-    green_sold_wh: all(0),
-    energy_sold_wh: all(0),
+    green_offered_wh: all(green),
+    green_sold_wh: all((sold * green) / 10_000),
+    energy_sold_wh: all(sold),
   };
 };
 const calendar = (slots: number, days: Schemas["CalendarDay"][]): Schemas["Calendar"] => ({
@@ -30,11 +30,11 @@ const calendar = (slots: number, days: Schemas["CalendarDay"][]): Schemas["Calen
 });
 
 describe("rows of the calendar", () => {
-  const zones = [zone(0, 96, 2000, 70), zone(1, 96, 9000, null)];
+  const zones = [zone(0, 96, 2000, 70, 300), zone(1, 96, 9000, null, 100)];
   const one = calendar(96, [{ start: 0, basis: "cleared", batch_id: 1, zones }]);
   test("one zone, or the best of all", () => {
     expect(model.rowsOf(one, 0)[0]!.green[5]).toBe(2000);
-    expect(model.rowsOf(one, null)[0]!.green[5]).toBe(9000);
+    expect(model.rowsOf(one, null)[0]!.green[5]).toBe(3750);
     expect(model.rowsOf(one, null)[0]!.price[5]).toBe(70);
     expect(model.rowsOf(one, 1)[0]!.price[5]).toBeNull();
     expect(model.rowsOf(one, null)[0]!.carbon[5]).toBe(410);
@@ -53,6 +53,12 @@ describe("rows of the calendar", () => {
       [86_400, 96, "cleared"],
       [172_800, 96, "forecast"],
     ]);
+  });
+  test("where nothing was sold, green power on offer counts as green", () => {
+    const idle = (green: number) =>
+      model.rowsOf(calendar(4, [{ start: 0, basis: "cleared", batch_id: 1, zones: [zone(0, 4, green, 5, 0)] }]), null);
+    expect(idle(1)[0]!.green[0]).toBe(10_000);
+    expect(idle(0)[0]!.green[0]).toBe(0);
   });
   test("a day without prices is told apart", () => {
     const [row] = model.rowsOf(calendar(4, [{ start: 0, basis: "none", batch_id: null, zones: [] }]), null);
@@ -114,10 +120,16 @@ describe("the URL", () => {
     expect(model.readState(model.writeState(model.DEFAULT_STATE), 96)).toEqual(model.DEFAULT_STATE);
     expect(model.writeState(model.DEFAULT_STATE)).toBe("");
   });
-  test.each(["from=900", "to=-1", "vcu=0", "vcu=1e9", "show=<b>", "day=x", "green=99999", "class=a&zone=99"])(
-    "%s falls back",
-    (search) => expect(model.readState(search, 96)).toEqual(model.DEFAULT_STATE),
-  );
+  test.each([
+    "from=900",
+    "to=-1",
+    "vcu=0",
+    "vcu=1e9",
+    "show=<b>",
+    "day=x",
+    "green=99999",
+    "class=a&zone=99",
+  ])("%s falls back", (search) => expect(model.readState(search, 96)).toEqual(model.DEFAULT_STATE));
   test("the window of a short batch stays inside it", () => {
     const { from, to } = model.readState("", 10);
     expect(from).toBeLessThan(to);
@@ -146,7 +158,11 @@ describe("merit order", () => {
     expect(merit.sold).toBe(130);
   });
   test("demand falls, equal limits are one step", () => {
-    const { demand } = meritOf([], [1, 5, 5].map((price) => ({ price, quantity: 2 })), []);
+    const { demand } = meritOf(
+      [],
+      [1, 5, 5].map((price) => ({ price, quantity: 2 })),
+      [],
+    );
     expect(demand).toEqual([
       { from: 0, to: 4, price: 5 },
       { from: 4, to: 6, price: 1 },
@@ -203,7 +219,11 @@ describe("charts", () => {
     expect(ticks(5, 5)).toEqual([5]);
   });
   test("a gap in the numbers is a gap in the line", () => {
-    const path = stepPath([1, null, 2], (i) => i, (v) => v);
+    const path = stepPath(
+      [1, null, 2],
+      (i) => i,
+      (v) => v,
+    );
     expect(path).toBe("M0.00 1.00H1.00M2.00 2.00H3.00");
   });
 });

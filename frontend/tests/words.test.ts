@@ -60,8 +60,7 @@ describe("numbers", () => {
     ["7", 7],
   ])("%s is read as %d", (text, value) => expect(format.parseDecimal(text)).toBe(value));
   test.each(["", "-1", "1e9", "0x10", "1.2.3", "1,23,4", "abc", ".", "1..2", "<b>"])("%s is no number", (text) =>
-    expect(format.parseDecimal(text)).toBeNull(),
-  );
+    expect(format.parseDecimal(text)).toBeNull());
 });
 
 describe("times", () => {

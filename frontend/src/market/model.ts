@@ -28,8 +28,8 @@ const least = (values: (number | null)[]) =>
 export const slotsPerRow = (calendar: Schemas["Calendar"]): number =>
   Math.min(calendar.slots, Math.round(86_400 / calendar.slot_seconds));
 
-/** One row per 24 hours; a batch of several days gives several rows. With `zone` null each slot shows the best of all
- * zones: an order for any zone can go there. Rows that start at the same time are one row, the cleared one first. */
+/** One row per 24 hours; a batch of several days gives several rows. With `zone` null a slot shows the green share of
+ * all zones together, and the least price and carbon among them: an order for any zone can go there. Rows that start at the same time are one row, the cleared one first. */
 export function rowsOf(calendar: Schemas["Calendar"], zone: number | null): Row[] {
   const width = slotsPerRow(calendar);
   const found = new Map<number, Row>();
@@ -45,6 +45,15 @@ export function rowsOf(calendar: Schemas["Calendar"], zone: number | null): Row[
   return [...found.values()].sort((a, b) => a.start - b.start);
 }
 
+/** Green share of the energy sold, 1/10000; where nothing was sold, whether there was green power to be had. */
+function greenShare(zones: Schemas["CalendarZone"][], slot: number): number {
+  const sum = (key: "green_sold_wh" | "energy_sold_wh" | "green_offered_wh") =>
+    zones.reduce((total, row) => total + row[key][slot]!, 0);
+  const sold = sum("energy_sold_wh");
+  if (sold > 0) return Math.floor((sum("green_sold_wh") * 10_000) / sold);
+  return sum("green_offered_wh") > 0 ? 10_000 : 0;
+}
+
 function part(
   day: Schemas["CalendarDay"],
   zones: Schemas["CalendarZone"][],
@@ -58,7 +67,7 @@ function part(
     firstSlot,
     basis: zones.length ? day.basis : "none",
     batchId: day.batch_id,
-    green: zones.length ? slots.map((t) => Math.max(...zones.map((row) => row.green_share_bps[t]!))) : [],
+    green: zones.length ? slots.map((t) => greenShare(zones, t)) : [],
     price: slots.map((t) => least(zones.flatMap((row) => [row.compute_price_grey[t]!, row.compute_price_green[t]!]))),
     carbon: zones.length ? slots.map((t) => Math.min(...zones.map((row) => row.carbon_g_per_kwh[t]!))) : [],
   };

@@ -98,7 +98,8 @@ function Tools() {
         onClick={() => change({ theme: theme === "dark" ? "light" : "dark" })}
       >
         <svg viewBox="0 0 24 24" aria-hidden="true">
-          <path d="M12 3a9 9 0 1 0 0 18zM12 3a9 9 0 0 1 0 18" />
+          <circle cx="12" cy="12" r="8.5" />
+          <path d="M12 3.5a8.5 8.5 0 0 1 0 17z" />
         </svg>
       </button>
       {address ? (
