@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
+import {DevToken} from "../../contracts/DevToken.sol";
 import {ITreasury} from "../../contracts/interfaces/ITreasury.sol";
 import {World} from "./support/World.sol";
 
@@ -12,6 +13,13 @@ contract TreasuryTest is World {
     {
         list = new ITreasury.Posting[](1);
         list[0] = ITreasury.Posting(a, available_, locked_);
+    }
+
+    function test_the_dev_token_exists_on_dev_chains_only() public {
+        eq(token.decimals(), 6, "micro-units");
+        vm.chainId(1);
+        fails(abi.encodeWithSelector(DevToken.NotDevChain.selector, 1));
+        new DevToken();
     }
 
     function test_wire_reverts_for_strangers() public {
