@@ -28,6 +28,7 @@ class Ask:
     min_green_bps: int = 0
     max_carbon: int = NOT_SOLD
     carbon_price: int = 0
+    limit_price: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +92,19 @@ def _cells(day: ClearedDay, ask: Ask, zone: int, rows: Ints) -> _Cells:
     return _Cells(zone, price, perceived, carbon, energy)
 
 
-def _lot(cells: _Cells, lanes: int, duration: int, *, green_only: bool, at_once: bool = False) -> Lot | None:
+def _lot(
+    cells: _Cells, lanes: int, duration: int, *, green_only: bool, earliest_below: int | None = None
+) -> Lot | None:
     """The cheapest lot of `lanes` in a zone; None where fewer than `duration` slots are for sale."""
     modes = np.ones(cells.price.shape[1], np.int64) if green_only else cells.perceived.argmin(axis=0)
     everywhere = np.arange(modes.size)
     perceived = cells.perceived[modes, everywhere]
-    for_sale = np.flatnonzero(perceived < _FAR)
+    most = _FAR - 1 if earliest_below is None else earliest_below
+    for_sale = np.flatnonzero(perceived <= most)
     if for_sale.size < duration:
         return None
     cheapest = np.sort(np.argsort(perceived, kind="stable")[:duration])
-    chosen = for_sale[:duration] if at_once else cheapest
+    chosen = for_sale[:duration] if earliest_below is not None else cheapest
     used = modes[chosen]
     carbon = cells.carbon_mg[used, chosen].sum()
     return Lot(
@@ -115,10 +119,12 @@ def _lot(cells: _Cells, lanes: int, duration: int, *, green_only: bool, at_once:
     )
 
 
-def _best(cells: list[_Cells], lanes: int, duration: int, green_only: bool, at_once: bool) -> Lot | None:
+def _best(
+    cells: list[_Cells], lanes: int, duration: int, green_only: bool, earliest: int | None
+) -> Lot | None:
     if lanes == 0:
         return None
-    lots = [_lot(zone, lanes, duration, green_only=green_only, at_once=at_once) for zone in cells]
+    lots = [_lot(zone, lanes, duration, green_only=green_only, earliest_below=earliest) for zone in cells]
     found = [(_perceived(lot, zone), lot) for lot, zone in zip(lots, cells, strict=True) if lot is not None]
     return min(found, key=lambda pair: (pair[0], pair[1].zone_id))[1] if found else None
 
@@ -132,10 +138,10 @@ def green_lanes(lanes: int, min_green_bps: int) -> int:
     return -(-lanes * min_green_bps // 10_000)
 
 
-def _lots(cells: list[_Cells], ask: Ask, at_once: bool) -> tuple[Lot, ...] | None:
+def _lots(cells: list[_Cells], ask: Ask, earliest: int | None) -> tuple[Lot, ...] | None:
     green = green_lanes(ask.lanes, ask.min_green_bps)
     wanted = [(green, True), (ask.lanes - green, False)]
-    lots = [_best(cells, lanes, ask.duration_slots, only, at_once) for lanes, only in wanted if lanes]
+    lots = [_best(cells, lanes, ask.duration_slots, only, earliest) for lanes, only in wanted if lanes]
     return None if None in lots else tuple(lot for lot in lots if lot is not None)
 
 
@@ -145,10 +151,10 @@ def quote(day: ClearedDay, ask: Ask) -> Quote | None:
         return None
     rows = day.rows(ask.start, (ask.deadline - ask.start) // day.slot_seconds)
     cells = [_cells(day, ask, zone, rows) for zone in ask.zones if zone < day.zones]
-    lots = _lots(cells, ask, at_once=False)
+    lots = _lots(cells, ask, earliest=None)
     if lots is None:
         return None
-    at_once = _lots(cells, ask, at_once=True)
+    at_once = None if ask.limit_price is None else _lots(cells, ask, earliest=ask.limit_price)
     return Quote(
         lots,
         sum(lot.cost_micro for lot in lots),

@@ -194,8 +194,7 @@ def _ask(body: QuoteAsk, day: ClearedDay) -> Ask:
         )
     return Ask(
         body.class_id, tuple(zones), body.lanes, body.duration_slots, body.start, body.deadline,
-        body.min_green_bps, body.max_carbon, body.carbon_price,
-    )  # fmt: skip
+        body.min_green_bps, body.max_carbon, body.carbon_price, body.limit_price)  # fmt: skip
 
 
 def _quote_out(found: Quote, day: ClearedDay, ask: Ask, basis: Basis) -> QuoteOut:

@@ -143,7 +143,7 @@ class QuoteOut(Answer):
     cost_micro: Micro | None = None
     price_micro: Micro | None = Field(default=None, description="average per VCU-slot, rounded up")
     first_come_micro: Micro | None = Field(
-        default=None, description="the same bundle started at once, at the same prices"
+        default=None, description="with `limit_price`: the same bundle in the earliest slots within it"
     )
     saved_micro: Micro | None = None
     vcu_slots: int | None = None

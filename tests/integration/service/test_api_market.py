@@ -101,6 +101,17 @@ def test_a_quote_for_a_later_day_is_a_forecast_and_a_full_window_is_infeasible(t
     assert refused.status_code == 422 and refused.json()["field"] == "deadline"
 
 
+def test_first_come_takes_the_earliest_slots_it_can_afford(trading: World) -> None:
+    caller = trading.anonymous()
+    dear = {"start": START + 4 * SLOT, "deadline": START + (SLOTS + 4) * SLOT}
+    assert caller.post("/quotes", ask(**dear)).json()["first_come_micro"] is None
+    waiting = caller.post("/quotes", ask(**dear, limit_price=60_000)).json()
+    assert waiting["first_come_micro"] == 3 * (34_000 + 35_000 + 36_000 + 37_000)
+    assert waiting["saved_micro"] == waiting["first_come_micro"] - waiting["cost_micro"] > 0
+    poorer = caller.post("/quotes", ask(**dear, limit_price=35_000)).json()
+    assert poorer["first_come_micro"] == 3 * (34_000 + 35_000 + 30_000 + 31_000)
+
+
 def test_the_chance_of_a_fill_follows_the_limit(trading: World) -> None:
     caller = trading.anonymous()
     low = caller.post("/quotes", ask(limit_price=1)).json()["fill_probability_bps"]
