@@ -11,6 +11,7 @@ import matplotlib
 matplotlib.use("svg")
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.figure import Figure
 
 from backend.market.clearing import clear
 from backend.market.domain import GREEN, GREY, Book, Solution
@@ -41,7 +42,7 @@ def _hours(book: Book) -> np.ndarray:  # type: ignore[type-arg]
     return np.arange(book.slots.count) * book.slots.slot_seconds / 3600
 
 
-def _prices(book: Book, solution: Solution) -> plt.Figure:
+def _prices(book: Book, solution: Solution) -> Figure:
     figure, (top, bottom) = plt.subplots(2, 1, figsize=(7, 4.6), sharex=True)
     hour = _hours(book)
     for mode, ink, name in ((GREY, GREY_INK, "grid"), (GREEN, GREEN_INK, "green")):
@@ -59,7 +60,7 @@ def _prices(book: Book, solution: Solution) -> plt.Figure:
     return figure
 
 
-def _window(book: Book, solution: Solution) -> plt.Figure:
+def _window(book: Book, solution: Solution) -> Figure:
     f, o = solution.fills, book.orders
     slack = np.where(
         np.isin(np.arange(len(o)), f.order), o.deadline_slot - o.start_slot - o.duration_slots, -1
@@ -82,7 +83,7 @@ def _window(book: Book, solution: Solution) -> plt.Figure:
     return figure
 
 
-def _slot(book: Book, solution: Solution) -> plt.Figure:
+def _slot(book: Book, solution: Solution) -> Figure:
     t = int(np.argmax(np.bincount(solution.fills.slot, minlength=book.slots.count)))
     rows = sorted(
         (int(ask), int(wh))
@@ -112,7 +113,7 @@ def _slot(book: Book, solution: Solution) -> plt.Figure:
     return figure
 
 
-def _certificate(book: Book, solution: Solution) -> plt.Figure:
+def _certificate(book: Book, solution: Solution) -> Figure:
     c = solution.certificate
     assert c is not None
     figure, axes = plt.subplots(figsize=(7, 1.9))
