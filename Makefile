@@ -8,9 +8,11 @@ BIN := $(VENV)/bin
 FOUNDRY := $(CURDIR)/node_modules/@foundry-rs
 export PATH := $(CURDIR)/$(BIN):$(FOUNDRY)/forge-linux-amd64/bin:$(FOUNDRY)/anvil-linux-amd64/bin:$(FOUNDRY)/cast-linux-amd64/bin:$(PATH)
 export OPENBLAS_NUM_THREADS := 1
-export PYTHONDONTWRITEBYTECODE := 1
+# bytecode is kept, but outside the tree
+export PYTHONPYCACHEPREFIX := $(CURDIR)/.build/pycache
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup build demo test test-unit test-property test-contracts test-integration lint bench lock clean
+.PHONY: help web test-web e2e setup build demo test test-unit test-property test-contracts test-integration lint bench lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -62,15 +64,37 @@ demo: build ## the embedded market day, end to end
 test-contracts: build ## the contracts' law
 	@forge test
 
+# --- web --------------------------------------------------------------------
+WEB := $(shell find frontend -path frontend/dist -prune -o -type f -not -name schema.ts -print)
+
+.build/web: $(WEB) package-lock.json $(shell find backend/api -name '*.py') .build/python .build/node
+	@$(BIN)/bitwatt serve --openapi > .build/openapi.json
+	@node_modules/.bin/openapi-typescript .build/openapi.json --default-non-nullable false -o frontend/src/api/schema.ts >/dev/null
+	@node_modules/.bin/tsc -p frontend
+	@node_modules/.bin/vite build --config frontend/vite.config.mts --logLevel warn
+	@touch $@
+
+web: .build/web ## build the web into frontend/dist
+
+test-web: web ## the web's style, rules and budgets
+	@node_modules/.bin/biome ci --config-path frontend frontend
+	@node_modules/.bin/vitest run --config frontend/vite.config.mts --reporter=dot
+	@node scripts/check_web_size.mjs frontend/dist
+
+e2e: build web ## journeys in Chromium against a real market day
+	@bash scripts/install_chromium.sh
+	@$(PYTEST) tests/e2e
+
 # --- checks -----------------------------------------------------------------
-PYTEST := $(BIN)/python -m pytest
+# Two workers, a file each at a time; ape's plugin is not needed and slow to load.
+PYTEST := $(BIN)/python -m pytest -p no:ape_test -n 2 --dist loadfile
 
 lint: setup ## style and types
 	@$(BIN)/ruff check bitwatt backend oracle audit scripts tests
 	@$(BIN)/ruff format --check bitwatt backend oracle audit scripts tests
 	@$(BIN)/mypy
 
-test: lint test-unit test-property test-contracts test-integration ## everything, fast parts first
+test: lint test-unit test-property test-contracts test-integration test-web ## everything, fast parts first
 
 test-unit: build ## rules, one by one
 	@$(PYTEST) tests/unit

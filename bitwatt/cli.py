@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "deploy": ("backend.chain.cli", "app", "deploy the contracts and write the address book"),
     "clear": ("backend.market.cli", "app", "clear a book of orders, or check a solution"),
-    "bench": ("backend.market.bench", "app", "measure, beside peers, with machine-readable figures"),
+    "bench": ("bitwatt.bench", "app", "measure, beside peers, with machine-readable figures"),
     "market-day": ("backend.day.cli", "market_day", "run a whole market day on given files"),
     "demo": ("backend.day.cli", "demo", "run the embedded market day"),
     "meter": ("oracle.cli", "meter", "run meters that sign readings"),
