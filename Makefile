@@ -77,7 +77,7 @@ WEB := $(shell find frontend -path frontend/dist -prune -o -type f -not -name sc
 web: .build/web ## build the web into frontend/dist
 
 test-web: web ## the web's style, rules and budgets
-	@node_modules/.bin/biome ci --config-path frontend frontend
+	@cd frontend && ../node_modules/.bin/biome ci .
 	@node_modules/.bin/vitest run --config frontend/vite.config.mts --reporter=dot
 	@node scripts/check_web_size.mjs frontend/dist
 

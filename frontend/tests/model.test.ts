@@ -6,7 +6,13 @@ import { neededFor, type Obstacle, obstacleOf, type Situation, suggestedLimit } 
 import { reached } from "../src/orders/stage";
 import { stepPath, ticks } from "../src/ui/chart";
 
-const zone = (zone_id: number, slots: number, green: number, price: number | null, sold = 100): Schemas["CalendarZone"] => {
+const zone = (
+  zone_id: number,
+  slots: number,
+  green: number,
+  price: number | null,
+  sold = 100,
+): Schemas["CalendarZone"] => {
   const all = <T>(value: T) => Array.from({ length: slots }, () => value);
   return {
     zone_id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ class Visitor:
             f"if (!localStorage.getItem('bitwatt.preferences')) "
             f"localStorage.setItem('bitwatt.preferences', '{chosen}')"
         )
+        if "BITWATT_E2E_RPC" in os.environ:
+            context.add_init_script(f"localStorage.setItem('bitwatt.rpc', '{os.environ['BITWATT_E2E_RPC']}')")
         page = context.new_page()
         page.set_default_timeout(15_000)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))

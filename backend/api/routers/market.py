@@ -53,6 +53,7 @@ def read_chain(context: Ctx) -> ChainOut:
         timestamp=int(block["timestamp"], 16),
         indexed_block=indexed,
         deploy_block=link.book.deploy_block,
+        rpc_url=context.settings.rpc_url or link.rpc_url,
         contracts={
             name: ContractOut(address=contract.address, abi=contract.abi.items)
             for name, contract in link.book.contracts.items()

@@ -61,6 +61,7 @@ class ChainOut(Answer):
     timestamp: Seconds
     indexed_block: int | None = Field(description="highest block whose events are in this service's answers")
     deploy_block: int
+    rpc_url: str | None = Field(description="where the browser reads this chain itself")
     contracts: dict[str, ContractOut]
 
 

@@ -67,10 +67,12 @@ export function Explorer({ material, chain, rpcUrl, first }: Props) {
   return (
     <div className="halves">
       <Card>
-        <h2 className={`verdict ${verdict}`} role="status">
-          <span aria-hidden="true">{MARK[verdict]}</span>{" "}
-          {failed ? t.evidence.failed(failed) : open ? t.evidence.open(open) : t.evidence.passed(steps.length)}
-        </h2>
+        <div role="status">
+          <h2 className={`verdict ${verdict}`}>
+            <span aria-hidden="true">{MARK[verdict]}</span>{" "}
+            {failed ? t.evidence.failed(failed) : open ? t.evidence.open(open) : t.evidence.passed(steps.length)}
+          </h2>
+        </div>
         <ol className="steps">
           {steps.map((step) => (
             <li key={step.name} className={step.verdict}>

@@ -83,6 +83,9 @@ function Day({ batches }: { batches: Schemas["BatchOut"][] }) {
   );
 }
 
+/** Prices of the slots in which the pool sold something; elsewhere the price only keeps buyers out. */
+const traded = (prices: number[], sold: number[]) => prices.map((price, slot) => (sold[slot] ? price : null));
+
 function Zones({ data }: { data: Schemas["PricesOut"] }) {
   const { text: t, language } = usePreferences();
   const times = useTimes();
@@ -113,8 +116,12 @@ function Zones({ data }: { data: Schemas["PricesOut"] }) {
               label={`${zoneName(zone)}: ${t.grid.prices}`}
               height={130}
               series={[
-                { name: t.grid.greyPrice, tone: "source-0", values: data.energy_price[zone]![0]! },
-                { name: t.grid.greenPrice, tone: "source-compute", values: data.energy_price[zone]![1]! },
+                { name: t.grid.greyPrice, tone: "source-0", values: traded(data.energy_price[zone]![0]!, grey) },
+                {
+                  name: t.grid.greenPrice,
+                  tone: "source-compute",
+                  values: traded(data.energy_price[zone]![1]!, green),
+                },
               ]}
               at={at}
               amount={(micro) => money(micro, language)}

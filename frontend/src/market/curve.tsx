@@ -59,9 +59,10 @@ export function Curve(props: { batchId: number | null; zone: number; classId: nu
 function Drawing({ data, good }: { data: Schemas["CurvesOut"]; good: "power" | "compute" }) {
   const { text: t, language } = usePreferences();
   const power = good === "power";
-  const prices = (
-    power ? [data.energy_price_grey, data.energy_price_green] : [data.compute_price_grey, data.compute_price_green]
-  ).map((price) => (sellable(price) ? price : null));
+  const soldBy = (grid: boolean) => data.energy_supply.some((step) => (step.source === 0) === grid && step.sold);
+  const prices = power
+    ? [soldBy(true) ? data.energy_price_grey : null, soldBy(false) ? data.energy_price_green : null]
+    : [data.compute_price_grey, data.compute_price_green].map((price) => (sellable(price) ? price : null));
   const merit = power ? meritOf(data.energy_supply, [], []) : meritOf(data.compute_supply, data.compute_demand, []);
   if (!merit.blocks.length && !merit.demand.length) return <Empty title={t.market.noCurve} />;
   const amount = (value: number) => (power ? energy(value, language) : `${whole(value, language)} VCU`);

@@ -105,7 +105,7 @@ export function Placing({ chain, ask, limit, price, feasible, raise }: Props) {
         {Object.entries(draft.data?.message ?? terms).map(([name, value]) => (
           <div key={name}>
             <dt>{name}</dt>
-            <dd className="mono">{Array.isArray(value) ? value.join(", ") : String(value ?? "–")}</dd>
+            <dd className="mono">{Array.isArray(value) ? value.join(", ") : String(value ?? "–") || "–"}</dd>
           </div>
         ))}
       </dl>

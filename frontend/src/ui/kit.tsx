@@ -154,7 +154,8 @@ export function Hex({ value }: { value: string }) {
     setTimeout(() => setCopied(false), 1500);
   };
   return (
-    <button type="button" className="hex" title={value} aria-label={`${t.action.copy} ${value}`} onClick={copy}>
+    <button type="button" className="hex" title={value} onClick={copy}>
+      <span className="visually-hidden">{t.action.copy} </span>
       {copied ? t.action.copied : short(value)}
     </button>
   );
