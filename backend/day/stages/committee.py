@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -109,10 +110,16 @@ def _write(path: Path, text: str) -> None:
     scratch.replace(path)
 
 
+@cache
+def _http() -> httpx.Client:
+    """One client for the nodes on this machine; making one costs more than asking."""
+    return httpx.Client(timeout=5.0, trust_env=False)
+
+
 def health(url: str) -> dict[str, Any] | None:
     """A node's account of itself, None while it does not answer."""
     try:
-        answer = httpx.get(f"{url}/health", timeout=5.0, trust_env=False)
+        answer = _http().get(f"{url}/health")
         return answer.json() if answer.status_code == 200 else None
     except (httpx.HTTPError, ValueError):
         return None

@@ -23,7 +23,7 @@ from oracle.wire.bundle import Bundle, decode_bundle
 from oracle.wire.typed import feed_id
 
 FEED = feed_id("main")
-_POLL_SECONDS = 0.03
+_POLL_SECONDS = 0.04
 _PATIENCE_SECONDS = 180.0
 
 
@@ -71,17 +71,18 @@ def _run_clock(context: Context, slots: int, late: dict[int, int], progress: Adv
     readings stand in the same reports on every run.
     """
     oracle = Oracle(context.book, context.rpc)
-    grace = grace_seconds(context)
+    grace, slot_seconds = grace_seconds(context), context.day.slot_seconds
     done = oracle.next_epoch(FEED)
     progress(min(done, slots))
     moved = time.monotonic()
+    reached = 0
     while done < slots:
         limit = context.slot_start(done + 1) + grace
+        target = context.slot_start(max(min((limit - 1 - context.start) // slot_seconds, slots), done + 1))
         if late.get(done) and _only_late_missing(context, done, late[done]):
-            context.clock.advance_to(limit)
-        else:
-            ahead = min((limit - 1 - context.start) // context.day.slot_seconds, slots)
-            context.clock.advance_to(context.slot_start(max(ahead, done + 1)))
+            target = limit
+        if target > reached:
+            reached = context.clock.advance_to(target)
         time.sleep(_POLL_SECONDS)
         reported = oracle.next_epoch(FEED)
         if reported > done:
