@@ -14,6 +14,9 @@ from pathlib import Path
 from backend.chain.errors import ChainError, RpcError, RpcUnavailable
 from backend.chain.rpc import Rpc
 
+STATE_FILE = "chain.state"
+"""What a market day's folder calls the state of the chain it ran on."""
+
 _START_SECONDS = 20.0
 _NATIVE = Path("node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil")
 
@@ -121,3 +124,11 @@ def give_gas_money(rpc: Rpc, accounts: list[str], wei: int = 10**24) -> None:
     for answer in rpc.batch([("anvil_setBalance", [account, hex(wei)]) for account in accounts]):
         if isinstance(answer, RpcError):
             raise ChainError(f"the node does not let balances be set ({answer}): use an Anvil chain")
+
+
+def save_state(rpc: Rpc, path: Path) -> None:
+    """Writes the whole state of a development chain (blocks, logs, accounts), whole or not at all."""
+    state: str = rpc.call("anvil_dumpState")
+    scratch = path.with_suffix(".part")
+    scratch.write_bytes(bytes.fromhex(state[2:]))
+    scratch.replace(path)

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from backend.chain.anvil import DevClock
+from backend.chain.anvil import STATE_FILE, DevClock, save_state
 from backend.chain.clients import Market
 from backend.chain.eip712 import Domain
 from backend.chain.screen import BatchTerms
@@ -143,6 +143,8 @@ def _run(options: Options, state: RunState, children: Children, narrator: Narrat
         settling.settle_day(context, cleared, cut, bundles)
         traded = trading.trade(context, book)
     children.check()
+    if options.rpc is None:
+        save_state(context.rpc, state.out / STATE_FILE)
     return finishing.finish(context, signed, cleared, planned, traded)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy.typing as npt
 
+from backend.carbon.factors import FOSSIL_FALLBACK_G_PER_KWH
 from backend.market.certificate import tranche_cost
 from backend.market.domain import GREEN, GREY, Book, Solution
 from backend.market.lanes import filled_lanes
@@ -18,12 +19,13 @@ from backend.market.tables import tables_of
 Metrics = dict[str, int | float | str]
 
 
-def metrics(book: Book, solution: Solution) -> Metrics:
+def metrics(book: Book, solution: Solution, residual_g_per_kwh: int = FOSSIL_FALLBACK_G_PER_KWH) -> Metrics:
     """Figures of `solution`; money in micro-units, energy in Wh, carbon in g, shares and the gap as ratios.
 
     welfare_micro = value of the lanes at the buyers' limits - their own price of carbon - asks of the
     sites and of the energy used, rounded down. buyer_cost_micro is what buyers pay: posted prices, or the
-    asks where the mechanism has no prices.
+    asks where the mechanism has no prices. carbon_market_g (F10) takes green energy at its plant's factor and
+    the rest at the residual mix, never at the grid's average.
     """
     tab, o, f = tables_of(book), book.orders, solution.fills
     zone = tab.offer_zone[f.offer]
@@ -47,6 +49,11 @@ def metrics(book: Book, solution: Solution) -> Metrics:
         paid = asks + -(-power_milli // 1000)
     energy, green = _total(burnt), _total(burnt[f.mode == GREEN])
     offered = sum(int(g.wh.sum()) for g in book.power_offers if g.mode == GREEN)
+    supplied = sum(
+        _total(solution.sold[n]) * g.emission_g_per_kwh
+        for n, g in enumerate(book.power_offers)
+        if g.mode == GREEN
+    )
     milligrams = burnt.astype(object) * tab.carbon[zone, GREY, f.slot]
     filled = filled_lanes(book, f)
     return {
@@ -66,7 +73,7 @@ def metrics(book: Book, solution: Solution) -> Metrics:
         "available_green_wh": offered,
         "curtailed_wh": offered - green,
         "carbon_location_g": _total(milligrams) // 1000,
-        "carbon_market_g": _total(milligrams[f.mode == GREY]) // 1000,
+        "carbon_market_g": (supplied + (energy - green) * residual_g_per_kwh) // 1000,
         "welfare_micro": (1000 * value - carbon_milli - 1000 * asks - power_milli) // 1000,
         "optimality_gap": solution.certificate.gap if solution.certificate else 0.0,
         "reason": solution.reason,

@@ -13,7 +13,7 @@ from pathlib import Path
 from coincurve import PrivateKey
 
 from backend.chain.addressbook import AddressBook, load_book
-from backend.chain.anvil import anvil_command, await_anvil, free_port, give_gas_money
+from backend.chain.anvil import STATE_FILE, anvil_command, await_anvil, free_port, give_gas_money
 from backend.chain.clients import Registry
 from backend.chain.deploy import DeploySettings, deploy
 from backend.chain.eip712 import address_of
@@ -22,7 +22,6 @@ from backend.chain.keccak import keccak
 from backend.chain.plan import Sender
 from backend.chain.rpc import Rpc
 
-STATE_FILE = "chain.state"
 DEV_CHAIN_ID = 31337
 ZONES = ("north", "east", "west")
 CLASSES = ("gpu-training", "gpu-inference", "npu", "cpu")
@@ -74,14 +73,6 @@ def fresh_chain() -> Iterator[tuple[str, AddressBook]]:
             + [registry.add_class(number, name) for number, name in enumerate(CLASSES)]
         )
         yield url, book
-
-
-def save_state(rpc: Rpc, path: Path) -> None:
-    """Writes the whole state of a development chain (blocks, logs, accounts), whole or not at all."""
-    state: str = rpc.call("anvil_dumpState")
-    scratch = path.with_suffix(".part")
-    scratch.write_bytes(bytes.fromhex(state[2:]))
-    scratch.replace(path)
 
 
 @contextmanager

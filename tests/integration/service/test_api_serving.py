@@ -16,8 +16,7 @@ import httpx
 import pytest
 
 from backend.chain.addressbook import save_book
-from backend.chain.anvil import free_port
-from backend.service.dev_chain import save_state
+from backend.chain.anvil import free_port, save_state
 from tests.unit.api.market_chain import BUYERS, GENESIS, MarketChain, account
 
 BITWATT = str(Path(sys.executable).with_name("bitwatt"))
