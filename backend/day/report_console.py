@@ -34,7 +34,7 @@ def print_report(report: Mapping[str, Any], console: Console) -> None:
     facts.add_row("refused", f"{refused['rows']} rows, {refused['orders']} orders")
     for fault in report["faults"]:
         facts.add_row(
-            f"fault: {fault.get('kind', '')}", f"{fault.get('target', '')} {fault.get('outcome', '')}".strip()
+            f"fault: {fault.get('kind', '')}", f"{fault.get('target', '')}: {fault.get('outcome', '')}"
         )
     verdict = f"{audit['passed']} passed, {audit['failed']} failed, {audit['inconclusive']} inconclusive"
     facts.add_row("audit", verdict if not audit["failed"] else f"[bold red]{verdict}[/]")

@@ -18,6 +18,8 @@ _CANDIDATES = 3
 LATE_SLOTS = 6
 """How late the late meter reports: more than the committee waits."""
 
+_NOUN = {"under_delivery": "site", "forecast_miss": "plant", "late_meter": "plant", "lying_node": "node"}
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -37,7 +39,7 @@ class Fault:
         """For the report."""
         return {
             "kind": self.kind,
-            "target": self.target,
+            "target": f"{_NOUN[self.kind]} {self.target}",
             "slots": list(self.slots),
             "delivered_ppm": list(self.ppm),
             "delay_slots": self.delay_slots,
