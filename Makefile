@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help web test-web e2e setup build demo test test-unit test-property test-contracts test-integration lint bench lock clean
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 # --- set-up -----------------------------------------------------------------
 .build/tools:
@@ -104,6 +104,10 @@ test-property: build ## laws under random input
 
 test-integration: build ## real chain, real processes
 	@$(PYTEST) tests/integration
+
+bench: build ## the figures of the engine and the oracle, as JSON
+	@$(BIN)/bitwatt bench clearing --orders 1000 --json
+	@$(BIN)/bitwatt bench oracle --json
 
 clean: ## remove what set-up and builds made
 	rm -rf .build $(VENV) node_modules out cache runs
