@@ -186,6 +186,8 @@ def _collect(rpc: Rpc, chain_id: int, window: Sequence[_Signed], mined: dict[str
                 f"{first.call.label}: not mined in {_PATIENCE_SECONDS:.0f} s; is the node mining?"
             )
         if chain_id == DEV_CHAIN_ID and now - nudged > _NUDGE_SECONDS:
+            if now - started > _RECEIPT_SECONDS:
+                _broadcast(rpc, waiting)  # a busy Anvil has been seen to lose one from its pool
             rpc.call("evm_mine")  # a full block leaves transactions behind in Anvil's pool
             nudged = now
         mined = _mined(rpc, waiting)
