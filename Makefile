@@ -12,7 +12,7 @@ export OPENBLAS_NUM_THREADS := 1
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.build/pycache
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help web test-web e2e setup build demo test test-unit test-property test-contracts test-integration lint bench lock clean
+.PHONY: help web test-web e2e setup build demo test test-unit test-property test-contracts gas test-gas test-integration lint bench lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -64,6 +64,12 @@ demo: build ## the embedded market day, end to end
 test-contracts: build ## the contracts' law
 	@forge test
 
+gas: build ## gas of a market day by order: table and tests/bench/gas.json
+	@$(PYTHON) scripts/gas.py
+
+test-gas: build ## fails where a figure is more than 2 % above tests/bench/gas.json
+	@$(PYTHON) scripts/gas.py --check >/dev/null
+
 # --- web --------------------------------------------------------------------
 WEB := $(shell find frontend -path frontend/dist -prune -o -type f -not -name schema.ts -print)
 
@@ -94,7 +100,7 @@ lint: setup ## style and types
 	@$(BIN)/ruff format --check bitwatt backend oracle audit scripts tests
 	@$(BIN)/mypy
 
-test: lint test-unit test-property test-contracts test-integration test-web ## everything, fast parts first
+test: lint test-unit test-property test-contracts test-gas test-integration test-web ## everything, fast parts first
 
 test-unit: build ## rules, one by one
 	@$(PYTEST) tests/unit
