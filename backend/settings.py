@@ -59,6 +59,13 @@ class Settings(BaseSettings):
     deposit_check: bool = True
     demo_login: bool = False
 
+    # webhooks and workers
+    webhook_private_hosts: bool = Field(
+        default=False, description="let webhooks reach private addresses over http (dev chain only)"
+    )
+    webhook_attempts: int = Field(default=12, ge=1, le=50)
+    lease_seconds: int = Field(default=30, ge=3, le=600)
+
     # web
     frontend: Path | None = None
     log_level: str = "INFO"
@@ -83,6 +90,8 @@ class Settings(BaseSettings):
             raise ValueError("secret is shorter than 32 characters: set BITWATT_SECRET to a longer one")
         if self.demo_login and self.chain_id != DEV_CHAIN_ID:
             raise ValueError(f"demo_login is for chain {DEV_CHAIN_ID} only: switch it off")
+        if self.webhook_private_hosts and self.chain_id != DEV_CHAIN_ID:
+            raise ValueError(f"webhook_private_hosts is for chain {DEV_CHAIN_ID} only: switch it off")
         if self.chain_id != DEV_CHAIN_ID and self.rpc_url is None:
             raise ValueError(f"rpc_url is missing: off chain {DEV_CHAIN_ID} there is no embedded chain")
         return self

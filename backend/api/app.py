@@ -10,7 +10,6 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
 from backend.api import problems
-from backend.api.context import Context
 from backend.api.deps import query_names, refuse_unknown_query
 from backend.api.frontend import Frontend
 from backend.api.idempotency import Idempotency
@@ -21,6 +20,8 @@ from backend.api.routers import (
     certificates,
     evidence,
     health,
+    invoices,
+    jobs,
     market,
     offers,
     orders,
@@ -30,14 +31,16 @@ from backend.api.routers import (
     sessions,
     stream,
     templates,
+    webhooks,
 )
+from backend.service.context import Context
 
 PREFIX = "/api/v1"
 ROUTERS = tuple(
     module.router
     for module in (
-        market, planning, batches, orders, offers, templates, agreements, certificates, reports,
-        evidence, stream, sessions, organisation, health,
+        market, planning, jobs, batches, orders, offers, templates, agreements, invoices, certificates,
+        reports, evidence, stream, sessions, organisation, webhooks, health,
     )
 )  # fmt: skip
 _DESCRIPTION = """\

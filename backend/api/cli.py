@@ -71,6 +71,9 @@ def serve_command(
     index: Annotated[
         bool, typer.Option("--index/--no-index", help="follow the chain in this process")
     ] = True,
+    workers: Annotated[
+        bool, typer.Option("--workers/--no-workers", help="run the background tasks in this process")
+    ] = True,
     demo_login: Annotated[bool, typer.Option(help="let anyone act as any account (dev chain only)")] = False,
     text_logs: Annotated[bool, typer.Option(help="logs for people instead of JSON")] = False,
     openapi: Annotated[bool, typer.Option(help="print the OpenAPI document and exit")] = False,
@@ -84,6 +87,7 @@ def serve_command(
     from backend.chain.errors import ChainError
     from backend.service.dev_chain import NotServable
     from backend.service.indexer.follow import WrongDatabase
+    from backend.service.workers.tasks import NAMES
 
     port = port or free_port()
     shown = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{port}"
@@ -98,7 +102,9 @@ def serve_command(
     logs.configure(settings.log_level, settings.log_json)
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))  # the embedded chain ends with us
     try:
-        with serving.opened(settings, out.resolve() if out else None, index=index) as context:
+        names = NAMES if workers else ()
+        folder = out.resolve() if out else None
+        with serving.opened(settings, folder, index=index, workers=names) as context:
             place = {"url": shown, "rpc": context.chain.rpc_url, "database": settings.shown()["database_url"]}
             typer.echo(json.dumps(place) if as_json else f"BitWatt listens on {shown}", err=not as_json)
             sys.stdout.flush()
@@ -109,7 +115,7 @@ def serve_command(
 
 def _document(settings: Any) -> dict[str, Any]:
     from backend.api.app import make_app
-    from backend.api.context import Context
+    from backend.service.context import Context
     from backend.service.secrets import Vault
     from backend.store.engine import Store, make_engine
 

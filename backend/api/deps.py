@@ -9,9 +9,9 @@ from fastapi.dependencies.models import Dependant
 from fastapi.security import APIKeyCookie, HTTPBearer
 from fastapi.security.http import HTTPAuthorizationCredentials
 
-from backend.api.context import Context
 from backend.service import login
 from backend.service.access import ANONYMOUS, Principal, Scope
+from backend.service.context import Context
 from backend.service.errors import Forbidden, Invalid, Unauthenticated
 from backend.service.pages import Cursor, decode_cursor
 from backend.settings import Settings

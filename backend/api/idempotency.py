@@ -13,9 +13,9 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from backend.api.context import Context
 from backend.api.middleware import API, dump_answer, load_answer
 from backend.api.problems import problem
+from backend.service.context import Context
 from backend.store.operations import IdempotencyKey
 
 KEEP_SECONDS = 86_400

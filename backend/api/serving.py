@@ -5,21 +5,22 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import uvicorn
 
 from backend.api.app import make_app
-from backend.api.context import ChainLink, Context
-from backend.api.metrics import INDEXED_BLOCK, INDEXED_EVENTS, REORGS
+from backend.api.metrics import INDEXED_BLOCK, INDEXED_EVENTS, REORGS, TASK_SECONDS, TASK_STEPS
 from backend.chain.addressbook import load_book
 from backend.chain.errors import FieldError
 from backend.chain.rpc import Rpc
 from backend.service import dev_chain
+from backend.service.context import ChainLink, Context
 from backend.service.indexer.follow import Indexer
 from backend.service.secrets import Vault
+from backend.service.workers.tasks import working
 from backend.settings import Settings
 from backend.store import migrate
 from backend.store.engine import Store, make_engine
@@ -75,9 +76,17 @@ def following(context: Context) -> Iterator[Indexer]:
             thread.join(timeout=_STOP_SECONDS)
 
 
+def count_step(task: str, seconds: float, failed: bool) -> None:
+    """Counts a step of a background task."""
+    TASK_STEPS.labels(task, str(failed).lower()).inc()
+    TASK_SECONDS.labels(task).observe(seconds)
+
+
 @contextmanager
-def opened(settings: Settings, out: Path | None, *, index: bool = True) -> Iterator[Context]:
-    """A context with a migrated database and a chain that is followed."""
+def opened(
+    settings: Settings, out: Path | None, *, index: bool = True, workers: Collection[str] = ()
+) -> Iterator[Context]:
+    """A context with a migrated database, a chain that is followed, and background tasks."""
     with ExitStack() as stack:
         link = stack.enter_context(chain_link(settings, out))
         engine = make_engine(settings)
@@ -87,6 +96,8 @@ def opened(settings: Settings, out: Path | None, *, index: bool = True) -> Itera
         stack.callback(context.close)
         if index:
             stack.enter_context(following(context))
+        if workers:
+            stack.enter_context(working(context, workers, count_step))
         yield context
 
 

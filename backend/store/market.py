@@ -24,6 +24,7 @@ class OrderRow(SQLModel, table=True):
         Index("bundle_order_maker_nonce", "maker", "nonce"),
         Index("bundle_order_window", "start", "deadline"),
         Index("bundle_order_first_block", "first_block"),
+        Index("bundle_order_template", "template_id", "start"),
     )
 
     order_hash: str = Field(sa_column=Column(Hex(32), primary_key=True))
@@ -134,3 +135,19 @@ class ServiceTemplate(SQLModel, table=True):
     created_by: str = Field(max_length=80)
     created_at: int = Field(sa_type=BigInteger)
     updated_at: int = Field(sa_type=BigInteger)
+
+
+class TemplateSchedule(SQLModel, table=True):
+    """A template that is to be ordered every day from `first_day` (start of a market day) until `until`, by
+    `maker`; the maker still signs every order.
+    """
+
+    __tablename__ = "template_schedule"
+
+    template_id: str = Field(foreign_key="service_template.id", primary_key=True, max_length=26)
+    organisation_id: str = Field(foreign_key="organisation.id", max_length=26, index=True)
+    maker: str = Field(sa_column=Column(Hex(20), nullable=False))
+    first_day: int = Field(sa_type=BigInteger)
+    until: int | None = Field(default=None, sa_type=BigInteger)
+    created_by: str = Field(max_length=80)
+    created_at: int = Field(sa_type=BigInteger)

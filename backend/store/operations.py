@@ -71,7 +71,7 @@ class IndexedChain(SQLModel, table=True):
 
 
 class Webhook(SQLModel, table=True):
-    """An address that is told about events of its organisation; bodies are signed with `secret`."""
+    """An address that is told about events of its organisation; bodies are signed with the sealed secret."""
 
     __tablename__ = "webhook"
 
@@ -79,26 +79,71 @@ class Webhook(SQLModel, table=True):
     organisation_id: str = Field(foreign_key="organisation.id", max_length=26, index=True)
     url: str = Field(max_length=500)
     events: list[str] = Field(sa_column=Column(JsonValue, nullable=False))
-    secret: str = Field(max_length=80)
+    sealed_secret: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     created_by: str = Field(max_length=80)
     created_at: int = Field(sa_type=BigInteger)
     disabled_at: int | None = Field(default=None, sa_type=BigInteger)
 
 
 class WebhookDelivery(SQLModel, table=True):
-    """One event on its way to one webhook."""
+    """One event on its way to one webhook: `state` waiting, delivered or failed; `event_key` names what
+    happened, so that nothing is told twice.
+    """
 
     __tablename__ = "webhook_delivery"
-    __table_args__ = (Index("webhook_delivery_due", "state", "next_at"),)
+    __table_args__ = (
+        Index("webhook_delivery_due", "state", "next_at"),
+        Index("webhook_delivery_event", "webhook_id", "event_key", unique=True),
+    )
 
     id: str = Field(default_factory=new_id, primary_key=True, max_length=26)
-    webhook_id: str = Field(foreign_key="webhook.id", max_length=26, index=True)
+    webhook_id: str = Field(foreign_key="webhook.id", max_length=26)
     event: str = Field(max_length=60)
+    event_key: str = Field(max_length=120)
     payload: dict[str, Any] = Field(sa_column=Column(JsonValue, nullable=False))
     state: str = Field(default="waiting", max_length=12)
     attempts: int = 0
+    created_at: int = Field(sa_type=BigInteger)
     next_at: int = Field(sa_type=BigInteger)
     last_status: int | None = None
+    last_error: str = Field(default="", max_length=200)
+
+
+class Job(SQLModel, table=True):
+    """Work that outlasts a request: `state` waiting, running, done, failed or cancelled; progress in 1/10000.
+    `fingerprint` names what is asked, so that asking again finds the answer.
+    """
+
+    __tablename__ = "job"
+    __table_args__ = (
+        Index("job_state", "state", "id"),
+        Index("job_organisation", "organisation_id", "id"),
+        Index("job_fingerprint", "organisation_id", "fingerprint"),
+    )
+
+    id: str = Field(default_factory=new_id, primary_key=True, max_length=26)
+    organisation_id: str = Field(foreign_key="organisation.id", max_length=26)
+    kind: str = Field(max_length=24)
+    request: dict[str, Any] = Field(sa_column=Column(JsonValue, nullable=False))
+    fingerprint: str = Field(sa_column=Column(Hex(32), nullable=False))
+    state: str = Field(default="waiting", max_length=12)
+    progress_bps: int = 0
+    result: dict[str, Any] | None = Field(default=None, sa_column=Column(JsonValue, nullable=True))
+    error: str = Field(default="", max_length=400)
+    created_by: str = Field(max_length=80)
+    created_at: int = Field(sa_type=BigInteger)
+    started_at: int | None = Field(default=None, sa_type=BigInteger)
+    ended_at: int | None = Field(default=None, sa_type=BigInteger)
+    attempts: int = 0
+
+
+class WorkerCursor(SQLModel, table=True):
+    """How far a worker has come in what it follows."""
+
+    __tablename__ = "worker_cursor"
+
+    name: str = Field(primary_key=True, max_length=60)
+    position: list[int | str] = Field(sa_column=Column(JsonValue, nullable=False))
 
 
 class Lease(SQLModel, table=True):

@@ -8,7 +8,6 @@ from fastapi import APIRouter, Depends, Path, Query
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
-from backend.api.context import Context
 from backend.api.deps import Ctx, Need, PageDep, PageQuery, get_principal
 from backend.api.problems import responses
 from backend.api.schemas.base import Address, Hash, Page
@@ -23,6 +22,7 @@ from backend.api.schemas.records import (
 )
 from backend.service import deliveries
 from backend.service.access import Principal, Scope
+from backend.service.context import Context
 from backend.service.pages import cursor_of, split_page
 from backend.service.prices import get_batch
 from backend.store.chain import (

@@ -7,13 +7,13 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query
 from sqlmodel import select
 
-from backend.api.context import Context
 from backend.api.deps import Ctx, PageDep, get_principal
 from backend.api.problems import responses
 from backend.api.schemas.base import Page
 from backend.api.schemas.records import OutcomeProof, ReadingProof
 from backend.chain.keccak import hex0x
 from backend.chain.packing import agreement_id
+from backend.service.context import Context
 from backend.service.deliveries import agreement_key
 from backend.service.errors import NotFound
 from backend.service.evidence import Opened, open_bundle

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Response
 from sqlmodel import Session, col, select
 
-from backend.api.context import Context
 from backend.api.deps import Ctx, Need, PageDep
 from backend.api.metrics import ORDERS
 from backend.api.problems import responses
@@ -27,6 +26,7 @@ from backend.chain.keccak import checksum_address
 from backend.chain.orders import BundleOrder
 from backend.service import orders
 from backend.service.access import Principal, Scope
+from backend.service.context import Context
 from backend.service.errors import Invalid
 from backend.service.intake import Accepted, require_own_wallet, terms_now
 from backend.service.pages import cursor_of, split_page

@@ -8,7 +8,6 @@ import numpy as np
 from fastapi import APIRouter, Depends, Query
 from sqlmodel import Session, col, select
 
-from backend.api.context import Context
 from backend.api.deps import Ctx, get_principal
 from backend.api.routers.market import batch_state
 from backend.api.schemas.market import (
@@ -22,6 +21,8 @@ from backend.api.schemas.market import (
     QuoteOut,
 )
 from backend.service import fills
+from backend.service.calendar import market_days
+from backend.service.context import Context
 from backend.service.errors import Invalid
 from backend.service.prices import NOT_SOLD, ClearedDay
 from backend.service.quotes import Ask, Quote, quote
@@ -32,14 +33,9 @@ router = APIRouter(tags=["market"], dependencies=[Depends(get_principal)])
 
 def _horizon(context: Context, session: Session, first: int | None, days: int | None) -> tuple[int, int, int]:
     """(first start, days, seconds of a day), aligned to the last batch's clock."""
-    settings = context.settings
-    length = settings.slot_seconds * settings.slots
-    anchor = session.exec(select(Batch.start).order_by(col(Batch.batch_id).desc()).limit(1)).first() or 0
-    if first is None:
-        now = context.market_now()
-        first = now - (now - anchor) % length
-    first -= (first - anchor) % length
-    return first, days or settings.calendar_days, length
+    found = market_days(session, context.settings)
+    start = found.start_of(context.market_now() if first is None else first)
+    return start, days or context.settings.calendar_days, found.seconds
 
 
 DaysQuery = Annotated[int | None, Query(ge=1, le=31, description="how many days; none = 7")]

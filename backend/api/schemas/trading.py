@@ -303,3 +303,45 @@ class TemplateOut(Answer):
     created_by: str
     created_at: Moment
     updated_at: Moment
+
+
+class TemplateDraft(Body):
+    """For which account and which market days a template is to be signed."""
+
+    maker: Address
+    day: Seconds | None = Field(default=None, description="in the first market day; none = the next open one")
+    days: int = Field(default=1, ge=1, le=31, description="how many days in a row", examples=[7])
+
+
+class ScheduleNew(Body):
+    """Orders a template every market day; the maker signs each order (see GET /scheduled-orders)."""
+
+    maker: Address
+    first_day: Seconds
+    until: Seconds | None = Field(default=None, description="last day; none = until further notice")
+
+
+class ScheduleOut(Answer):
+    """A template's daily schedule."""
+
+    template_id: Id
+    maker: Address
+    first_day: Seconds
+    until: Seconds | None
+    created_by: str
+    created_at: Moment
+
+
+class ScheduledOut(Answer):
+    """One day of a schedule: to be signed before `gate_closes_at`, placed, or missed."""
+
+    template_id: Id
+    template_name: str
+    revision: int
+    maker: Address
+    day: Seconds
+    start: Seconds
+    deadline: Seconds
+    gate_closes_at: Seconds
+    state: Literal["due", "placed", "missed"]
+    order_hash: Hash | None

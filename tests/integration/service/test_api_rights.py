@@ -17,6 +17,10 @@ SIGNED_IN = {
     ("DELETE", "/session"),
     ("GET", "/session/organisations"),
     ("PUT", "/session/organisation"),
+    ("POST", "/what-ifs"),
+    ("GET", "/jobs"),
+    ("GET", "/jobs/{job_id}"),
+    ("POST", "/jobs/{job_id}/cancel"),
 }
 _OPEN_READS = (
     "/chain /zones /classes /products /calendar /sites /plants /devices /batches /batches/{batch_id} "
@@ -52,6 +56,7 @@ def address_of(path: str) -> str:
         "member_id": "0" * 26, "key_id": "0" * 26, "client_id": "0" * 26, "template_id": "0" * 26,
         "order_hash": "0x" + "ab" * 32, "offer_hash": "0x" + "ab" * 32, "agreement": "1-0-0", "batch_id": "1",
         "plant_id": "7", "certificate_id": "1", "start": "900", "kind": "book", "digest": "ab" * 32,
+        "job_id": "0" * 26, "webhook_id": "0" * 26, "month": "2017-10",
     }  # fmt: skip
     return re.sub(r"\{(\w+)\}", lambda match: places[match[1]], path)
 

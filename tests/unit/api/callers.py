@@ -11,8 +11,8 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from httpx import Response
 
-from backend.api.context import Context
 from backend.chain.eip712 import address_of, sign_digest
+from backend.service.context import Context
 from backend.service.signatures import personal_digest
 
 ORIGIN = "http://127.0.0.1:8000"

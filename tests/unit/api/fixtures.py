@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Engine, text
 
 from backend.api.app import make_app
-from backend.api.context import ChainLink, Context
+from backend.service.context import ChainLink, Context
 from backend.service.indexer.follow import Indexer
 from backend.service.secrets import Vault
 from backend.settings import Settings
