@@ -15,6 +15,8 @@ KINDS_OF = {
 NAMEPLATE_TOLERANCE = (105, 100)
 """Meter class and short overload: 5 % above nameplate is still believed."""
 MAX_STORED = 1 << 63
+_JOB_KINDS = frozenset({3, 4})
+_NO_KINDS: frozenset[Kind] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +36,9 @@ def problem_of(reading: Reading, device: Device, facts: Facts, chain_id: int, no
         return Problem("reading.end", f"{reading.end} is after chain time {now}", retry=True)
     if device.attested_until < reading.end:
         return Problem("device.attested_until", f"the key was attested until {device.attested_until} only")
-    if reading.kind not in KINDS_OF.get(device.asset_kind, frozenset()):
+    if reading.kind not in KINDS_OF.get(device.asset_kind, _NO_KINDS):
         return Problem("reading.kind", f"{reading.kind} is not measured by this kind of device")
-    if reading.quantity >= MAX_STORED or reading.register >= MAX_STORED or reading.seq >= MAX_STORED:
+    if reading.register >= MAX_STORED or reading.seq >= MAX_STORED:  # the quantity is in the register
         return Problem("reading", "a number beyond 2**63 is no meter's")
     asset = facts.asset(device)
     if asset is None:
@@ -46,7 +48,7 @@ def problem_of(reading: Reading, device: Device, facts: Facts, chain_id: int, no
 
 def _agreement_problem(reading: Reading, device: Device, facts: Facts) -> Problem | None:
     """A job's reading names a run that is active in its slot at the device's site; others name none."""
-    if reading.kind not in (Kind.JOB_IT_ENERGY, Kind.COMPUTE):
+    if reading.kind not in _JOB_KINDS:
         if reading.agreement_id != NO_AGREEMENT:
             return Problem("reading.agreement_id", "only jobs carry one")
         return None

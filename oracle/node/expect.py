@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from oracle.node.facts import PLANT, SITE_IMPORT, SITE_WORKLOAD, Facts
 from oracle.wire.bundle import Bundle, DeviceRecord, OutcomeEntry, make_bundle
 from oracle.wire.outcomes import agreement_bytes, slot_outcomes, slot_readings
-from oracle.wire.reading import NO_AGREEMENT, Envelope, Kind, Leaf, Reading
+from oracle.wire.reading import Envelope, Kind, Leaf, Reading
 
 Stream = tuple[int, bytes]
 """(kind, agreement id) for jobs, (kind, asset id as bytes) for sites and plants: what must have been read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(NamedTuple):
     """An accepted reading as the store holds it."""
 
     reading: Reading
@@ -65,14 +64,6 @@ def expected(facts: Facts, start: int, end: int) -> set[Stream]:
                 wanted.add((Kind.JOB_IT_ENERGY, agreement))
                 wanted.add((Kind.COMPUTE, agreement))
     return wanted
-
-
-def stream_of(facts: Facts, reading: Reading) -> Stream:
-    """The stream a reading belongs to."""
-    if reading.agreement_id != NO_AGREEMENT:
-        return reading.kind, reading.agreement_id
-    device = facts.devices[reading.meter_id]
-    return asset_stream(reading.kind, device.asset_id)
 
 
 def outcomes_of(facts: Facts, start: int, end: int, leaves: Sequence[Leaf]) -> list[OutcomeEntry]:

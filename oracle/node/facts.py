@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from oracle.wire.bundle import DeviceRecord
 from oracle.wire.keys import DevicePublicKey
 from oracle.wire.outcomes import PlantPosition, RunPosition
 
@@ -29,15 +30,24 @@ class Asset:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A device key on chain; `attested_until` in unix seconds."""
+    """A device key on chain; `attested_until` in unix seconds.
+
+    `record` and `asset_word` (the asset id as 32 bytes) are made once, because every reading needs them.
+    """
 
     meter_id: int
     asset_kind: int
     asset_id: int
     key: DevicePublicKey
-    key_id: bytes
     evidence_hash: bytes
     attested_until: int
+    record: DeviceRecord = field(init=False, compare=False)
+    asset_word: bytes = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        record = DeviceRecord(self.meter_id, self.key.x, self.key.y, self.evidence_hash)
+        object.__setattr__(self, "record", record)
+        object.__setattr__(self, "asset_word", self.asset_id.to_bytes(32, "big"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,9 +188,7 @@ class Facts:
         meter_id = event["meterId"]
         x, y, _, evidence_hash, attested_until, asset_id, asset_kind, _ = event["device"]
         key = DevicePublicKey(x, y)
-        self.devices[meter_id] = Device(
-            meter_id, asset_kind, asset_id, key, key.key_id, evidence_hash, attested_until
-        )
+        self.devices[meter_id] = Device(meter_id, asset_kind, asset_id, key, evidence_hash, attested_until)
         self.site_of.pop(meter_id, None)
         self.plant_of.pop(meter_id, None)
         if asset_kind == SITE_IMPORT:

@@ -27,7 +27,7 @@ from oracle.wire.keys import address_of, sha256
 from oracle.wire.reading import Envelope, decode_envelopes, encode_envelopes
 from oracle.wire.typed import Report, digest, feed_id
 
-SLICE = 200
+SLICE = 500
 """Readings judged at a stretch, so that peers are answered in between."""
 SUSPECTED_SHARE = 0.1
 """Part of its turn that a leader gets who let the last one pass."""

@@ -21,6 +21,8 @@ from oracle.node.config import NodeConfig
 from oracle.node.consensus import ATTEMPTS
 from oracle.node.node import Node
 from oracle.node.peers import Answer
+from oracle.node.store import StoreFull
+from oracle.node.tuning import tune_memory
 from oracle.wire.errors import WireError
 from oracle.wire.reading import MAX_MESSAGE_BYTES
 
@@ -144,6 +146,11 @@ def make_app(node: Node) -> FastAPI:
         """Counters in Prometheus text format."""
         return PlainTextResponse(_metrics(node))
 
+    @app.exception_handler(StoreFull)
+    async def full(_: Request, error: StoreFull) -> Response:
+        node.counters["store full"] += 1
+        return JSONResponse({"problem": f"{error}; keep the readings and send them again"}, status_code=507)
+
     @app.exception_handler(WireError)
     async def malformed(_: Request, error: WireError) -> Response:
         return JSONResponse({"field": error.field, "problem": str(error)}, status_code=400)
@@ -204,6 +211,7 @@ def _metrics(node: Node) -> str:
 def serve(config: NodeConfig) -> None:
     """Runs a node until it is told to stop."""
     started = time.monotonic()
+    tune_memory()
     node = Node(config)
     log.info("member %s, ready after %.2f s", node.address, time.monotonic() - started)
     uvicorn.run(

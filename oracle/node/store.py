@@ -1,26 +1,35 @@
 """A node's SQLite store: accepted readings, what was set aside and why, and the node's promises.
 
+Readings that no report holds yet are written as they come, a whole batch in one row of `inbox`; once
+reported they move to `readings`, where each can be found. What is written in a hurry is written in one piece.
+
 One writer, write-ahead log, full synchronisation: what a call has stored survives the death of the process.
 """
 
 from __future__ import annotations
 
 import sqlite3
+import struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from oracle.node.expect import Held
 from oracle.wire.bundle import DeviceRecord
 from oracle.wire.keys import sha256
-from oracle.wire.reading import Envelope, decode_reading
+from oracle.wire.reading import NO_AGREEMENT, Envelope, Reading, decode_reading
 
+MAX_QUARANTINE = 100_000
+"""Rows set aside at most: whoever floods a node with rubbish must not fill its disk."""
+_VERSION = 2
 _SCHEMA = """
+CREATE TABLE IF NOT EXISTS devices (
+  id INTEGER PRIMARY KEY, meter_id INTEGER NOT NULL, x BLOB NOT NULL, y BLOB NOT NULL,
+  evidence_hash BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS readings (
   meter_id INTEGER NOT NULL, seq INTEGER NOT NULL, kind INTEGER NOT NULL, agreement BLOB NOT NULL,
-  start INTEGER NOT NULL, "end" INTEGER NOT NULL, quantity INTEGER NOT NULL, register INTEGER NOT NULL,
-  payload BLOB NOT NULL, signature BLOB NOT NULL, x BLOB NOT NULL, y BLOB NOT NULL,
-  evidence_hash BLOB NOT NULL, reported_epoch INTEGER,
+  device INTEGER NOT NULL, payload BLOB NOT NULL, signature BLOB NOT NULL, reported_epoch INTEGER NOT NULL,
   PRIMARY KEY (meter_id, seq)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS inbox (id INTEGER PRIMARY KEY, body BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS quarantine (
   payload_hash BLOB PRIMARY KEY, payload BLOB NOT NULL, signature BLOB NOT NULL,
   field TEXT NOT NULL, problem TEXT NOT NULL);
@@ -28,6 +37,18 @@ CREATE TABLE IF NOT EXISTS promises (
   epoch INTEGER NOT NULL, what TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (epoch, what)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS publications (start INTEGER PRIMARY KEY, content_hash BLOB NOT NULL);
 """
+
+
+_HEAD = struct.Struct(">IH")
+"""Of an inbox entry: number of the device, size of the payload; payload and signature follow."""
+
+
+class StoreError(Exception):
+    """A store file that this node cannot use."""
+
+
+class StoreFull(StoreError):
+    """The disk takes no more: nothing of the call was stored, and the sender must keep what it has."""
 
 
 class Store:
@@ -38,48 +59,92 @@ class Store:
         self._db = sqlite3.connect(path, isolation_level=None)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
+        self._db.execute("PRAGMA cache_size=-65536")  # 64 MiB
+        self._db.execute("PRAGMA wal_autocheckpoint=8192")  # 32 MiB: a page written often is copied once
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version != _VERSION and self._db.execute("SELECT 1 FROM sqlite_master").fetchone():
+            raise StoreError(f"{path}: is a store of version {version}, this node needs {_VERSION}")
         self._db.executescript(_SCHEMA)
+        self._db.execute(f"PRAGMA user_version={_VERSION}")
+        self._devices = {
+            DeviceRecord(*record): number for number, *record in self._db.execute("SELECT * FROM devices")
+        }
 
     def close(self) -> None:
         """Closes the file."""
         self._db.close()
 
+    def pages(self) -> int:
+        """Pages in the file."""
+        return int(self._db.execute("PRAGMA page_count").fetchone()[0])
+
+    def limit_pages(self, most: int) -> None:
+        """The file grows to this many pages and no further: then calls raise StoreFull."""
+        self._db.execute(f"PRAGMA max_page_count={most}")
+
     # --- readings -------------------------------------------------------------
     def add(self, items: Iterable[Held], set_aside: Iterable[tuple[Envelope, str, str]] = ()) -> None:
         """Stores accepted readings, in place of one with the same meter and seq, and quarantined ones."""
-        rows = [_row(item) for item in items]
         aside = [(e.payload_hash, e.payload, e.signature, field, problem) for e, field, problem in set_aside]
-        with self._db:
-            self._db.execute("BEGIN IMMEDIATE")
-            self._db.executemany(
-                "INSERT OR REPLACE INTO readings VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,NULL)", rows
-            )
-            self._db.executemany("INSERT OR IGNORE INTO quarantine VALUES (?,?,?,?,?)", aside)
+        if aside and self.quarantine_size() + len(aside) > MAX_QUARANTINE:
+            aside = []
+        known = len(self._devices)
+        try:
+            with self._db:
+                self._db.execute("BEGIN IMMEDIATE")
+                self._write_inbox(items)
+                if aside:
+                    self._db.executemany("INSERT OR IGNORE INTO quarantine VALUES (?,?,?,?,?)", aside)
+        except sqlite3.OperationalError as error:
+            self._devices = dict(list(self._devices.items())[:known])
+            raise StoreFull(f"the store takes no more: {error}") from error
 
-    def find(self, meter_id: int, seq: int) -> tuple[bytes, int | None] | None:
-        """(payload, epoch that reported it or None) of one reading, None when it is not held."""
-        return self._db.execute(
-            "SELECT payload, reported_epoch FROM readings WHERE meter_id=? AND seq=?", (meter_id, seq)
+    def _write_inbox(self, items: Iterable[Held]) -> None:
+        parts: list[bytes] = []
+        for _, (payload, signature), device in items:
+            number = self._devices.get(device) or self._add_device(device)
+            parts += (_HEAD.pack(number, len(payload)), payload, signature)
+        if parts:
+            self._db.execute("INSERT INTO inbox (body) VALUES (?)", (b"".join(parts),))
+
+    def _add_device(self, device: DeviceRecord) -> int:
+        number = self._devices[device] = len(self._devices) + 1
+        row = number, device.meter_id, device.x, device.y, device.evidence_hash
+        self._db.execute("INSERT INTO devices VALUES (?,?,?,?,?)", row)
+        return number
+
+    def find(self, meter_id: int, seq: int) -> bytes | None:
+        """The payload of a reported reading, None when there is none."""
+        row = self._db.execute(
+            "SELECT payload FROM readings WHERE meter_id=? AND seq=?", (meter_id, seq)
         ).fetchone()
+        return bytes(row[0]) if row else None
 
     def unreported(self) -> Iterator[Held]:
-        """Accepted readings that no report holds yet."""
-        cursor = self._db.execute(
-            "SELECT payload, signature, meter_id, x, y, evidence_hash FROM readings"
-            " WHERE reported_epoch IS NULL"
-        )
-        for payload, signature, meter_id, x, y, evidence_hash in cursor:
-            record = DeviceRecord(meter_id, x, y, evidence_hash)
-            yield Held(decode_reading(payload), Envelope(payload, signature), record)
+        """Accepted readings that no report holds yet; of two with one meter and seq the later one stands."""
+        records = {number: record for record, number in self._devices.items()}
+        for (body,) in self._db.execute("SELECT body FROM inbox ORDER BY id"):
+            at = 0
+            while at < len(body):
+                number, size = _HEAD.unpack_from(body, at)
+                at += _HEAD.size
+                stop = at + size
+                payload, signature = body[at:stop], body[stop : stop + 64]
+                at = stop + 64
+                yield Held(decode_reading(payload), Envelope(payload, signature), records[number])
 
-    def mark_reported(self, epoch: int, keys: Iterable[tuple[int, int]]) -> None:
-        """Remembers that the report of `epoch` holds these (meter, seq)."""
+    def report(self, epoch: int, items: Iterable[Held], left: Iterable[Held]) -> None:
+        """Remembers that the report of `epoch` holds these readings; `left` are all that stay unreported."""
+        rows = []
+        for reading, envelope, device in items:
+            agreement = b"" if reading.agreement_id == NO_AGREEMENT else reading.agreement_id
+            key = reading.meter_id, reading.seq, reading.kind, agreement
+            rows.append((*key, self._devices[device], *envelope, epoch))
         with self._db:
             self._db.execute("BEGIN IMMEDIATE")
-            self._db.executemany(
-                "UPDATE readings SET reported_epoch=? WHERE meter_id=? AND seq=? AND reported_epoch IS NULL",
-                ((epoch, meter_id, seq) for meter_id, seq in keys),
-            )
+            self._db.executemany("INSERT OR IGNORE INTO readings VALUES (?,?,?,?,?,?,?,?)", rows)
+            self._db.execute("DELETE FROM inbox")
+            self._write_inbox(left)
             self._db.execute("INSERT OR REPLACE INTO promises VALUES (?, 'booked', x'01')", (epoch,))
 
     def booked(self) -> set[int]:
@@ -87,35 +152,38 @@ class Store:
         return {epoch for (epoch,) in self._db.execute("SELECT epoch FROM promises WHERE what='booked'")}
 
     def last_of_streams(self) -> Iterator[tuple[int, int, bytes, int, int, int]]:
-        """(meter, kind, agreement, seq, end, register) of the latest reading of every stream."""
-        yield from self._db.execute(
-            'SELECT meter_id, kind, agreement, MAX(seq), "end", register FROM readings'
-            " GROUP BY meter_id, kind, agreement"
-        )
+        """(meter, kind, agreement, seq, end, register) of the latest reported reading of every stream."""
+        for payload, _ in self._db.execute(
+            "SELECT payload, MAX(seq) FROM readings GROUP BY meter_id, kind, agreement"
+        ):
+            reading = decode_reading(payload)
+            stream = reading.meter_id, reading.kind, reading.agreement_id
+            yield *stream, reading.seq, reading.end, reading.register
 
     def sequences(self) -> Iterator[tuple[int, int, int]]:
-        """(meter, highest seq, number of readings) of every meter."""
+        """(meter, highest seq, number of readings) of every meter, as far as they are reported."""
         yield from self._db.execute("SELECT meter_id, MAX(seq), COUNT(*) FROM readings GROUP BY meter_id")
 
     def neighbours(
         self, meter_id: int, kind: int, agreement: bytes, seq: int
-    ) -> tuple[tuple[int, int, int, int, int] | None, tuple[int, int, int, int, int] | None]:
-        """(seq, start, end, quantity, register) of the readings just before and after `seq` in its stream."""
+    ) -> tuple[Reading | None, Reading | None]:
+        """The reported readings just before and after `seq` in its stream."""
         query = (
-            'SELECT seq, start, "end", quantity, register FROM readings'
+            "SELECT payload FROM readings"
             " WHERE meter_id=? AND kind=? AND agreement=? AND seq{} ORDER BY seq {} LIMIT 1"
         )
-        key = (meter_id, kind, agreement, seq)
+        key = (meter_id, kind, b"" if agreement == NO_AGREEMENT else agreement, seq)
         before = self._db.execute(query.format("<?", "DESC"), key).fetchone()
         after = self._db.execute(query.format(">?", "ASC"), key).fetchone()
-        return before, after
+        return (
+            decode_reading(before[0]) if before else None,
+            decode_reading(after[0]) if after else None,
+        )
 
-    def missing_between(self, meter_id: int, low: int, high: int) -> int:
-        """How many seq strictly between `low` and `high` are not held."""
-        held = self._db.execute(
-            "SELECT COUNT(*) FROM readings WHERE meter_id=? AND seq>? AND seq<?", (meter_id, low, high)
-        ).fetchone()[0]
-        return high - low - 1 - int(held)
+    def reported_between(self, meter_id: int, low: int, high: int) -> int:
+        """How many seq strictly between `low` and `high` are reported."""
+        query = "SELECT COUNT(*) FROM readings WHERE meter_id=? AND seq>? AND seq<?"
+        return int(self._db.execute(query, (meter_id, low, high)).fetchone()[0])
 
     def quarantine_size(self) -> int:
         """How many readings were set aside."""
@@ -151,25 +219,6 @@ class Store:
     def keep_publication(self, start: int, content_hash: bytes) -> None:
         """Remembers what was signed for a batch start."""
         self._db.execute("INSERT OR REPLACE INTO publications VALUES (?,?)", (start, content_hash))
-
-
-def _row(item: Held) -> tuple[object, ...]:
-    reading, envelope, device = item.reading, item.envelope, item.device
-    return (
-        reading.meter_id,
-        reading.seq,
-        reading.kind,
-        reading.agreement_id,
-        reading.start,
-        reading.end,
-        reading.quantity,
-        reading.register,
-        envelope.payload,
-        envelope.signature,
-        device.x,
-        device.y,
-        device.evidence_hash,
-    )
 
 
 def payload_order(payload: bytes) -> bytes:

@@ -21,6 +21,8 @@ SECP256K1_HALF_ORDER = SECP256K1_ORDER >> 1
 _ES256 = ec.ECDSA(hashes.SHA256())
 _ES256_SIGN = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
 _CURVE = ec.SECP256R1()
+_HALF_ORDER_BYTES = P256_HALF_ORDER.to_bytes(32, "big")
+_DER_HIGH_R, _DER_LOW_R = b"\x30\x45\x02\x21\x00", b"\x30\x44\x02\x20"
 
 
 def keccak256(data: bytes) -> bytes:
@@ -60,10 +62,15 @@ class DevicePublicKey:
 
     def verify(self, message: bytes, signature: bytes) -> bool:
         """Whether `signature` (r || s, 64 bytes, low-s) is this key's ES256 signature of `message`."""
-        if len(signature) != 64 or int.from_bytes(signature[32:], "big") > P256_HALF_ORDER:
+        r, s = signature[:32], signature[32:]
+        if len(signature) != 64 or s > _HALF_ORDER_BYTES:
             return False
+        if r[0] and s[0]:  # the usual case: DER with both integers in full length
+            der = (_DER_HIGH_R if r[0] > 127 else _DER_LOW_R) + r + b"\x02\x20" + s
+        else:
+            der = _der(signature)
         try:
-            self._point.verify(_der(signature), message, _ES256)
+            self._point.verify(der, message, _ES256)
         except (InvalidSignature, ValueError):
             return False
         return True

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
+
+import cbor2
 
 from oracle.wire.cbor import head, read_head
 from oracle.wire.errors import NotCanonicalError, SignatureError, TruncatedError, WireError
@@ -13,6 +17,8 @@ from oracle.wire.keys import DeviceKey, DevicePublicKey, keccak256, sha256
 DOMAIN = "bitwatt/reading/1"
 NO_AGREEMENT = bytes(32)
 MAX_MESSAGE_BYTES = 8 << 20
+_LEAST_ENVELOPE = 68
+"""Array head, empty payload, signature: fewer bytes hold no envelope."""
 
 
 class Kind(IntEnum):
@@ -37,8 +43,7 @@ class Quality(IntEnum):
     EDITED = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """One interval value of one meter.
 
     Times are unix seconds, `quantity` and `register` mWh or resource-milliseconds; `register` is the running
@@ -113,62 +118,61 @@ def encode_reading(reading: Reading) -> bytes:
     )
 
 
-_SIZES = {24: 1, 25: 2, 26: 4, 27: 8}
-
-
-def _uints(data: bytes, at: int, keys: range) -> tuple[list[int], int]:
-    """The unsigned integers under consecutive keys and the offset behind them; shortest forms only."""
-    values = []
-    for key in keys:
-        try:
-            if data[at] != key:
-                raise NotCanonicalError("reading", f"key {key} is due at offset {at}")
-            value = data[at + 1]
-        except IndexError:
-            raise TruncatedError("reading", f"the data ends before key {key}") from None
-        at += 2
-        if value > 23:
-            size = _SIZES.get(value)
-            if size is None:
-                raise WireError("reading", f"key {key} holds no unsigned integer")
-            stop = at + size
-            if stop > len(data):
-                raise TruncatedError("reading", f"the data ends inside key {key}")
-            value = int.from_bytes(data[at:stop], "big")
-            if value < (24 if size == 1 else 1 << (4 * size)):
-                raise NotCanonicalError("reading", f"key {key} is not in its shortest form")
-            at = stop
-        values.append(value)
-    return values, at
+_UINT = (
+    rb"(?:[\x00-\x17]|\x18[\x18-\xff]|\x19(?!\x00)..|\x1a(?!\x00\x00)....|\x1b(?!\x00\x00\x00\x00)........)"
+)
+_UINTS_BEFORE = b"".join(bytes((key,)) + _UINT for key in range(1, 4))
+_UINTS_AFTER = b"".join(re.escape(bytes((key,))) + _UINT for key in range(5, 11))
+_CANONICAL = re.compile(
+    re.escape(_PREFIX) + _UINTS_BEFORE + rb"\x04\x58\x20.{32}" + _UINTS_AFTER, re.DOTALL
+).fullmatch
+_loads = cbor2.loads
 
 
 def decode_reading(payload: bytes) -> Reading:
     """The reading in `payload`; raises WireError unless it is its one deterministic encoding."""
-    at = len(_PREFIX)
-    if payload[:at] != _PREFIX:
-        if _PREFIX.startswith(payload):
-            raise TruncatedError("reading", "the data ends inside the domain tag")
-        raise WireError("reading", f"does not begin as a {DOMAIN!r} map of 11 entries")
-    (chain_id, meter_id, kind), at = _uints(payload, at, _BEFORE)
-    if payload[at : at + 3] != b"\x04\x58\x20":
-        raise WireError("reading.agreement_id", "key 4 holds no byte string of 32 bytes")
-    agreement_id = payload[at + 3 : at + 35]
-    (seq, start, end, quantity, register, quality), at = _uints(payload, at + 35, _AFTER)
-    if at != len(payload):
-        raise WireError("reading", f"{len(payload) - at} bytes follow the reading")
-    reading = Reading(chain_id, meter_id, kind, agreement_id, seq, start, end, quantity, register, quality)
-    plausible = 0 < meter_id < 1 << 32 and 0 < kind < 8 and quality < 5
-    if not (plausible and start < end and quantity <= register):
+    if _CANONICAL(payload) is None:
+        raise _not_canonical(payload)
+    _, *values = _loads(payload).values()
+    reading = Reading._make(values)
+    meter_id, kind, _, _, start, end, quantity, register, quality = values[1:]
+    if not (0 < meter_id < 1 << 32 and 0 < kind < 8 and quality < 5 and start < end and quantity <= register):
         reading.check()
     return reading
 
 
-_BEFORE, _AFTER = range(1, 4), range(5, 11)
+def _not_canonical(payload: bytes) -> WireError:
+    """Why bytes are not the one encoding of a reading."""
+    at = len(_PREFIX)
+    if payload[:at] != _PREFIX:
+        if _PREFIX.startswith(payload):
+            return TruncatedError("reading", "the data ends inside the domain tag")
+        return WireError("reading", f"does not begin as a {DOMAIN!r} map of 11 entries")
+    for key in range(1, 11):
+        if at >= len(payload):
+            return TruncatedError("reading", f"the data ends before key {key}")
+        if payload[at] != key:
+            return NotCanonicalError("reading", f"key {key} is due at offset {at}")
+        try:
+            major, argument, after = read_head(payload, at + 1)
+        except TruncatedError:
+            return TruncatedError("reading", f"the data ends inside key {key}")
+        except NotCanonicalError:
+            return NotCanonicalError("reading", f"key {key} is not in its shortest form")
+        if key == 4:
+            if (major, argument) != (2, 32):
+                return WireError("reading.agreement_id", "key 4 holds no byte string of 32 bytes")
+            after += argument
+        elif major != 0:
+            return WireError("reading", f"key {key} holds no unsigned integer")
+        at = after
+    if at > len(payload):
+        return TruncatedError("reading", "the data ends inside key 4")
+    return WireError("reading", f"{len(payload) - at} bytes follow the reading")
 
 
 # --- envelopes ------------------------------------------------------------------
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(NamedTuple):
     """A payload and the device's signature over it (r || s, 64 bytes, low-s)."""
 
     payload: bytes
@@ -218,8 +222,17 @@ def decode_envelopes(body: bytes) -> list[Envelope]:
     major, count, at = read_head(body, 0)
     if major != 4:
         raise WireError("body", "is not a CBOR array of envelopes")
+    if count > len(body) // _LEAST_ENVELOPE:
+        raise TruncatedError("body", f"{count} envelopes cannot fit in {len(body)} bytes")
     envelopes = []
     for _ in range(count):
+        size = body[at + 2 : at + 3]
+        if body[at : at + 2] == b"\x82\x58" and size > b"\x17":  # a payload of 24 to 255 bytes
+            stop = at + 3 + size[0]
+            if body[stop : stop + 2] == b"\x58\x40" and stop + 66 <= len(body):
+                envelopes.append(Envelope(body[at + 3 : stop], body[stop + 2 : stop + 66]))
+                at = stop + 66
+                continue
         envelope, at = _read_envelope(body, at)
         envelopes.append(envelope)
     if at != len(body):

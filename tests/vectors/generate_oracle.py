@@ -72,7 +72,7 @@ def reading_vectors() -> list[Leaf]:
                 "secret": key.secret.to_bytes(32, "big"),
                 "x": key.public.x,
                 "y": key.public.y,
-                "reading": asdict(reading),
+                "reading": reading._asdict(),
                 "payload": envelope.payload,
                 "signature": envelope.signature,
                 "envelope": encode_envelope(envelope),

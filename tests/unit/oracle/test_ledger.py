@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from oracle.node.expect import asset_stream, build_bundle, expected
 from oracle.node.facts import Facts
 from oracle.node.ledger import Ledger
-from oracle.node.store import Store
+from oracle.node.store import Store, StoreFull
 from oracle.wire.keys import DeviceKey
 from oracle.wire.outcomes import Outcome, unpack_outcomes
 from oracle.wire.reading import Envelope, Reading
@@ -90,7 +89,7 @@ def test_named_refusals(ledger: Ledger, name: str) -> None:
     item, field, retry = REFUSED[name]
     now = START + SLOT
     if item is None:
-        stranger = replace(reading(), meter_id=99)
+        stranger = reading()._replace(meter_id=99)
         outcome = problem(ledger, stranger, now, DeviceKey.from_seed(b"stranger"))
     else:
         outcome = problem(ledger, item, END if item.end > now and name != "early" else now)
@@ -115,7 +114,7 @@ def test_a_batch_that_is_not_final_is_not_delivered(store: Store) -> None:
 
 def test_signatures(ledger: Ledger, store: Store) -> None:
     good = signed(reading())
-    broken = replace(good, signature=bytes(64))
+    broken = good._replace(signature=bytes(64))
     assert problem(ledger, broken) == ("envelope.signature", False)
     assert problem(ledger, signed(reading(), KEYS[SITE_METER])) == ("envelope.signature", False)
     assert problem(ledger, Envelope(good.payload[:-1], good.signature))[1] is False
@@ -176,8 +175,8 @@ def test_out_of_order_inside_one_batch(ledger: Ledger) -> None:
 def test_streams_of_one_device_have_registers_of_their_own(ledger: Ledger) -> None:
     accept(ledger, job(3, 0), job(4, 1, quantity=1_800_000), now=START + SLOT)
     second = [
-        replace(job(3, 2, slot=1), register=360_000),
-        replace(job(4, 3, slot=1, quantity=1_800_000), register=3_600_000),
+        job(3, 2, slot=1)._replace(register=360_000),
+        job(4, 3, slot=1, quantity=1_800_000)._replace(register=3_600_000),
     ]
     accept(ledger, *second)
 
@@ -263,3 +262,23 @@ def test_a_rewritten_chain_is_read_again() -> None:
     known.reset()
     assert known.batches == {} and known.devices == {} and known.block == -1
     assert known.feed_id == facts().feed_id
+
+
+def test_a_full_disk_loses_nothing_and_accepts_nothing(tmp_path: Path) -> None:
+    store = Store(tmp_path / "node.sqlite")
+    ledger = Ledger(store, facts(), CHAIN)
+    accept(ledger, reading())
+    store.limit_pages(store.pages())
+    many = [signed(reading(slot=slot, start=START + 900 * slot)) for slot in range(1, 4)]
+    with pytest.raises(StoreFull, match="takes no more"):
+        for _ in range(100):
+            ledger.take([Envelope(bytes([n]) * 90, bytes(64)) for n in range(200)], END)
+            ledger.take(many, END)
+            many = [signed(reading(slot=slot, start=START + 900 * slot)) for slot in range(1, 4)]
+            ledger.take([signed(reading(SITE_METER, 2, slot)) for slot in range(4)], END)
+    held = set(ledger.open)
+    again = Ledger(Store(tmp_path / "node.sqlite"), facts(), CHAIN)
+    assert set(again.open) == held and (PLANT_METER, 0) in held
+    store.limit_pages(1 << 20)
+    ledger.take(many, END)
+    assert {(PLANT_METER, seq) for seq in range(4)} <= set(ledger.open)

@@ -56,7 +56,7 @@ READING = Reading(31337, 7, 4, bytes(32), 3, 900, 1800, 1000, 5000)
 )
 def test_readings_nobody_may_sign(change: dict[str, int], field: str) -> None:
     with pytest.raises(WireError) as refusal:
-        encode_reading(replace(READING, **change))  # type: ignore[arg-type]
+        encode_reading(READING._replace(**change))  # type: ignore[arg-type]
     assert refusal.value.field == field
 
 
@@ -98,9 +98,9 @@ def test_other_key_and_other_payload() -> None:
     envelope = seal(KEY, READING)
     with pytest.raises(SignatureError):
         open_envelope(envelope, DeviceKey.from_seed(b"other").public)
-    other = encode_reading(replace(READING, quantity=1001))
+    other = encode_reading(READING._replace(quantity=1001))
     with pytest.raises(SignatureError):
-        open_envelope(replace(envelope, payload=other), KEY.public)
+        open_envelope(envelope._replace(payload=other), KEY.public)
 
 
 def test_zero_signature() -> None:
@@ -227,7 +227,7 @@ def test_report_data() -> None:
 
 def small_bundle() -> bundle.Bundle:
     record = bundle.DeviceRecord(7, KEY.public.x, KEY.public.y, sha256(b"evidence"))
-    entries = [(seal(KEY, replace(READING, seq=seq)), 0, record) for seq in (2, 1)]
+    entries = [(seal(KEY, READING._replace(seq=seq)), 0, record) for seq in (2, 1)]
     outcome = [bundle.OutcomeEntry(1, chunk, 0, bytes(8)) for chunk in (1, 0)]
     return bundle.make_bundle(31337, typed.feed_id("main"), 0, 900, 1800, entries, outcome)
 
