@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -14,10 +14,22 @@ from rich.progress import Progress as Bar
 
 from audit.archive import Archive
 from audit.chain import BookError, Chain, read_book
+from audit.facts import Facts
 from audit.gather import Gatherer, Progress, Window
-from audit.output import show, summary
+from audit.output import full_report, show, summary
 from audit.rpc import Rpc, RpcError, RpcUnreachable
 from audit.run import CHECKS, run
+from audit.signing import (
+    Identity,
+    KeyFileError,
+    ReportForged,
+    create_identity,
+    fingerprint,
+    load_identity,
+    sign_report,
+    verify_report,
+    write_identity,
+)
 from audit.verdict import Checked
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -26,8 +38,10 @@ UNUSABLE = 2
 
 def audit(
     rpc_url: str, archive: Path, book: Path | None = None, window: Window | None = None, quiet: bool = True
-) -> list[Checked]:
-    """Runs every check; raises BookError, RpcError or RpcUnreachable where nothing can be read at all."""
+) -> tuple[Facts, list[Checked]]:
+    """What was read, and every check's verdict.
+
+    Raises BookError, RpcError or RpcUnreachable where nothing can be read at all."""
     path = book or archive / "addresses.json"
     try:
         content = path.read_bytes()
@@ -52,33 +66,120 @@ def audit(
         def begin(name: str) -> None:
             bar.update(task, description=f"checking {name}", advance=1)
 
-        return run(facts, CHECKS, begin)
+        return facts, run(facts, CHECKS, begin)
 
 
-@app.command()
+@app.callback(invoke_without_command=True)
 def command(
-    rpc: Annotated[str, typer.Option(help="JSON-RPC endpoint of the chain")],
-    archive: Annotated[Path, typer.Option(help="folder of archived bundles", exists=True, file_okay=False)],
+    context: typer.Context,
+    rpc: Annotated[str | None, typer.Option(help="JSON-RPC endpoint of the chain")] = None,
+    archive: Annotated[
+        Path | None, typer.Option(help="folder of archived bundles", exists=True, file_okay=False)
+    ] = None,
     book: Annotated[
         Path | None, typer.Option(help="address book; default: addresses.json in the archive")
     ] = None,
     start: Annotated[int | None, typer.Option("--from", help="unix second the audited time begins")] = None,
     end: Annotated[int | None, typer.Option("--to", help="unix second the audited time ends")] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="write the signed report: NAME.json or NAME.pdf; needs --key")
+    ] = None,
+    key: Annotated[
+        Path | None, typer.Option(help="the auditor's key (`bitwatt audit key --out FILE`)")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
     """Re-derive everything from chain and archive; exit 1 if any check fails, 2 if nothing can be read."""
-    quiet = as_json or not sys.stderr.isatty()
+    if context.invoked_subcommand is not None:
+        return
+    if rpc is None or archive is None:
+        raise typer.BadParameter("give --rpc URL and --archive DIR", context)
+    identity = _identity(report, key, as_json)
+    window = Window(start, end)
     try:
-        checks = audit(rpc, archive, book, Window(start, end), quiet)
+        facts, checks = audit(rpc, archive, book, window, as_json or not sys.stderr.isatty())
     except (BookError, RpcError, RpcUnreachable) as error:
-        if as_json:
-            print(json.dumps({"error": str(error)}))
-        else:
-            Console(stderr=True).print(f"audit: {error}", style="red", markup=False)
-        raise typer.Exit(UNUSABLE) from None
+        _refuse(str(error), as_json)
+    if report is not None and identity is not None:
+        write_report(report, full_report(facts, window, checks), identity)
     if as_json:
         print(json.dumps(summary(checks), indent=1))
     else:
         show(checks, Console())
     if any(item.result.verdict == "fail" for item in checks):
+        raise typer.Exit(1)
+
+
+def _refuse(text: str, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"error": text}))
+    else:
+        Console(stderr=True).print(f"audit: {text}", style="red", markup=False)
+    raise typer.Exit(UNUSABLE) from None
+
+
+def _identity(report: Path | None, key: Path | None, as_json: bool) -> Identity | None:
+    """The key to sign with, refused before the audit runs for minutes."""
+    if report is None:
+        return None
+    if report.suffix not in (".json", ".pdf"):
+        _refuse(f"--report {report}: the name must end in .json or .pdf", as_json)
+    if key is None:
+        _refuse("--report needs --key; make one with `bitwatt audit key --out FILE`", as_json)
+    try:
+        return load_identity(key)  # type: ignore[arg-type]
+    except KeyFileError as error:
+        _refuse(str(error), as_json)
+    return None
+
+
+def write_report(path: Path, report: dict[str, Any], identity: Identity) -> None:
+    """Writes the signed report as JSON or PDF, whichever the name says."""
+    if path.suffix == ".pdf":
+        from audit import pdf  # slow to import, and seldom asked for
+
+        path.write_bytes(pdf.sign(pdf.draw(report), identity))
+    else:
+        path.write_text(json.dumps(sign_report(report, identity), indent=1))
+
+
+@app.command("key")
+def make_key(
+    out: Annotated[Path, typer.Option(help="file to write; must not exist")],
+    name: Annotated[str, typer.Option(help="name on the certificate")] = "BitWatt auditor",
+) -> None:
+    """Make the auditor's signing key and its certificate, in one PEM file."""
+    identity = create_identity(name)
+    try:
+        write_identity(identity, out)
+    except KeyFileError as error:
+        _refuse(str(error), False)
+    print(f"{out}: certificate fingerprint {fingerprint(identity.certificate)}")
+
+
+@app.command("verify")
+def verify_file(
+    file: Annotated[Path, typer.Argument(help="signed report, .json or .pdf", exists=True, dir_okay=False)],
+    signer: Annotated[str | None, typer.Option(help="fingerprint the signer must have")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    """Verify a signed audit report; exit 1 if it was changed or is not of the named signer."""
+    content = file.read_bytes()
+    problem, found = "", ""
+    try:
+        if content.startswith(b"%PDF"):
+            from audit import pdf
+
+            found = pdf.verify(content)
+        else:
+            found = verify_report(content)[1]
+    except ReportForged as error:
+        problem = str(error)
+    if not problem and signer is not None and signer.lower() != found:
+        problem = f"signed by {found}, not by {signer.lower()}"
+    if as_json:
+        print(json.dumps({"valid": not problem, "signer": found or None, "problem": problem or None}))
+    else:
+        Console().print(f"{file}: {problem or f'signed by {found}, unchanged'}", markup=False)
+    if problem:
         raise typer.Exit(1)

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from audit.facts import Facts
+from audit.gather import Window
 from audit.verdict import Checked
 
 COLOURS = {"pass": "green", "fail": "bold red", "inconclusive": "yellow"}
@@ -33,6 +35,19 @@ def summary(checks: Sequence[Checked]) -> dict[str, Any]:
             }
             for item in checks
         ],
+    }
+
+
+def full_report(facts: Facts, window: Window, checks: Sequence[Checked]) -> dict[str, Any]:
+    """The summary with what it is about: chain, head block, audited time and addresses.
+
+    It holds no clock of the auditor's own, so that the same audit gives the same report."""
+    return {
+        "chain_id": facts.chain_id,
+        "head": {"number": facts.head.number, "timestamp": facts.head.timestamp},
+        "window": {"start": window.start, "end": window.end},
+        "addresses": dict(sorted(facts.addresses.items())),
+        **summary(checks),
     }
 
 
