@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
@@ -141,10 +141,10 @@ def verify_report(content: bytes) -> tuple[dict[str, Any], str]:
         if signature["algorithm"] != "ES256":
             raise ReportForged(f"signature.algorithm is {signature['algorithm']!r}, not ES256")
         certificate = x509.load_pem_x509_certificate(signature["certificate"].encode())
+        key = certificate.public_key()
         value = base64.b64decode(signature["value"], validate=True)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, UnsupportedAlgorithm) as error:
         raise ReportForged(f"not a signed report: {type(error).__name__} {error}") from None
-    key = certificate.public_key()
     if not isinstance(key, ec.EllipticCurvePublicKey):
         raise ReportForged("the certificate holds no EC key")
     try:

@@ -73,7 +73,9 @@ def book_from_json(data: bytes | str) -> Book:
         )
     except KeyError as gap:
         raise BookError(str(gap.args[0]), None, "the field is missing") from gap
-    except (TypeError, OverflowError) as wrong:
+    except MarketError:
+        raise
+    except (TypeError, ValueError, OverflowError, AttributeError) as wrong:
         raise BookError("book", str(wrong), "has a field of the wrong kind") from wrong
 
 
@@ -113,7 +115,7 @@ def solution_from_json(data: bytes | str) -> Solution:
         )
     except KeyError as gap:
         raise SolutionError(str(gap.args[0]), None, "the field is missing") from gap
-    except (TypeError, ValueError, OverflowError) as wrong:
+    except (TypeError, ValueError, OverflowError, AttributeError) as wrong:
         raise SolutionError("solution", str(wrong), "has a field of the wrong kind or size") from wrong
 
 

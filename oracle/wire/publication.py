@@ -82,7 +82,7 @@ def decode_carbon_document(data: bytes) -> CarbonDocument:
             tuple(tuple(row) for row in table["grid_carbon_g_per_kwh"]),
             tuple(table["sources"]),
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         if isinstance(error, WireError):
             raise
         raise WireError("publication", f"is not a published carbon file ({error!r})") from None
