@@ -100,10 +100,17 @@ lint: setup ## style and types
 	@$(BIN)/ruff format --check bitwatt backend oracle audit scripts tests
 	@$(BIN)/mypy
 
-test: lint test-unit test-property test-contracts test-gas test-integration test-web ## everything, fast parts first
+security: setup ## static security checks, and no secret in the tree
+	@$(BIN)/bandit --quiet --recursive --configfile pyproject.toml bitwatt backend oracle audit scripts
+	@$(PYTHON) scripts/scan_secrets.py
+
+fuzz: setup ## coverage-guided fuzzing of every parser, eleven minutes; FUZZ_SECONDS=... for another time
+	@$(BIN)/python tests/fuzz/campaign.py $(if $(FUZZ_SECONDS),--seconds $(FUZZ_SECONDS))
+
+test: lint security test-unit test-property test-contracts test-gas test-integration test-web ## everything, fast parts first
 
 test-unit: build ## rules, one by one
-	@$(PYTEST) tests/unit
+	@$(PYTEST) tests/unit tests/fuzz
 
 test-property: build ## laws under random input
 	@$(PYTEST) tests/property

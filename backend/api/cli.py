@@ -90,7 +90,7 @@ def serve_command(
     from backend.service.workers.tasks import NAMES
 
     port = port or free_port()
-    shown = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{port}"
+    shown = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{port}"  # nosec B104: compared, not bound
     web = frontend or (_DIST if (_DIST / "index.html").exists() else None)
     settings = _settings(
         database_url, rpc, book, archive, out, frontend=web, public_origin=origin or shown,

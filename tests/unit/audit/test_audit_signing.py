@@ -51,7 +51,7 @@ def test_a_key_file_is_private_kept_and_read_back(identity: Identity, tmp_path: 
         write_identity(identity, path)
 
 
-@pytest.mark.parametrize("content", [b"", b"nonsense", b"-----BEGIN PRIVATE KEY-----\nAAAA\n"])
+@pytest.mark.parametrize("content", [b"", b"nonsense", b"-----BEGIN EC KEY-----\nAAAA\n"])
 def test_an_unusable_key_file_is_refused(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "auditor.pem"
     path.write_bytes(content)

@@ -160,7 +160,7 @@ class TestCollateral:
             b"\x30\x80" * 1000,
             b"-----BEGIN CERTIFICATE-----\nbm90IGEgY2VydA==\n-----END CERTIFICATE-----\n",
             b"-----BEGIN CERTIFICATE-----\n" + b"A" * 60_000,
-            b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
+            b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",  # pragma: allowlist secret
         ],
         ids=range(6),
     )
