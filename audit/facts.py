@@ -171,7 +171,7 @@ def parse_sold(sold: bytes) -> list[int] | None:
 
 @dataclass(frozen=True, slots=True)
 class Committee:
-    """The committee of the DeliveryOracle, fixed at deployment. `bond_micro` 0: no bond is asked."""
+    """A committee of the DeliveryOracle. `bond_micro` 0: no bond is asked."""
 
     members: tuple[str, ...]
     quorum: int

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 # name -> (module, attribute holding a Typer app, one-line help); imported only when the command is used
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "deploy": ("backend.chain.cli", "app", "deploy the contracts and write the address book"),
+    "operator": ("backend.chain.operator_cli", "app", "pause batches, change committee or device policy"),
     "clear": ("backend.market.cli", "app", "clear a book of orders, or check a solution"),
     "bench": ("bitwatt.bench", "app", "measure, beside peers, with machine-readable figures"),
     "market-day": ("backend.day.cli", "market_day", "run a whole market day on given files"),

@@ -4,41 +4,38 @@ pragma solidity ^0.8.28;
 import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
+import {MerkleProof} from "@openzeppelin/contracts/utils/cryptography/MerkleProof.sol";
 import {IDeliveryOracle} from "./interfaces/IDeliveryOracle.sol";
 import {IRegistry} from "./interfaces/IRegistry.sol";
+import {ISettlement} from "./interfaces/ISettlement.sol";
 import {ITreasury} from "./interfaces/ITreasury.sol";
+import {CommitteeLib} from "./libraries/CommitteeLib.sol";
+import {ReadingLib} from "./libraries/ReadingLib.sol";
 import {ReportLib} from "./libraries/ReportLib.sol";
 
 /// @title DeliveryOracle
 /// @notice See IDeliveryOracle: the interface is the document.
 contract DeliveryOracle is IDeliveryOracle, EIP712 {
+    using CommitteeLib for CommitteeLib.State;
     using ReportLib for Report;
     using ReportLib for Publication;
     using ReportLib for DeviceAttestation;
     using ReportLib for Ruling;
 
     uint256 private constant SIGNATURE = 65;
-    uint256 private constant MOST_MEMBERS = 31;
-
-    /// @param place index in `members` + 1, zero for others and for slashed members
-    struct Member {
-        uint8 place;
-        bool bonded;
-    }
 
     IRegistry private immutable REGISTRY;
     ITreasury private immutable TREASURY;
-    uint256 public immutable override quorum;
     uint256 public immutable override bondMicro;
     uint256 public immutable override disputeBondMicro;
     uint256 public immutable override disputeWindow;
-    bytes32 public immutable override configDigest;
+    uint256 public immutable override committeeDelay;
 
-    address[] private memberList;
-    mapping(address account => Member) private memberOf;
+    CommitteeLib.State private committee;
     mapping(bytes32 feedId => Feed) private feeds;
     mapping(bytes32 feedId => mapping(uint64 start => ReportView)) private reports;
     mapping(bytes32 feedId => mapping(uint64 start => address)) private disputers;
+    mapping(bytes32 feedId => mapping(uint64 start => LeafDispute)) private leafDisputes;
     mapping(uint64 start => bytes32) public override publication;
 
     constructor(
@@ -48,38 +45,66 @@ contract DeliveryOracle is IDeliveryOracle, EIP712 {
         uint256 quorum_,
         uint256 bondMicro_,
         uint256 disputeBondMicro_,
-        uint256 disputeWindow_
+        uint256 disputeWindow_,
+        uint256 committeeDelay_
     ) EIP712("BitWatt Oracle", "1") {
-        uint256 n = members_.length;
-        // n >= 3f + 1 and quorum >= 2f + 1: two quorums share an honest member
-        require(n <= MOST_MEMBERS && quorum_ <= n && 3 * quorum_ > 2 * n, CommitteeTooSmall(n, quorum_));
+        CommitteeLib.check(members_, quorum_);
 
         REGISTRY = IRegistry(registry);
         TREASURY = ITreasury(treasury);
-        quorum = quorum_;
         bondMicro = bondMicro_;
         disputeBondMicro = disputeBondMicro_;
         disputeWindow = disputeWindow_;
-        configDigest = keccak256(abi.encode(block.chainid, address(this), members_, quorum_));
-        memberList = members_;
-        address previous;
-        for (uint256 i; i < n; ++i) {
-            require(members_[i] > previous, MembersNotAscending(members_[i]));
-            previous = members_[i];
-            memberOf[previous] = Member(uint8(i + 1), bondMicro_ == 0);
-        }
+        committeeDelay = committeeDelay_;
+        committee.install(members_, quorum_, bondMicro_ == 0);
     }
 
     /// @inheritdoc IDeliveryOracle
     function postBond() external {
-        require(memberOf[msg.sender].place != 0, NotMember(msg.sender));
-        require(!memberOf[msg.sender].bonded, AlreadyBonded(msg.sender));
+        require(committee.belongs(msg.sender), NotMember(msg.sender));
+        require(!committee.memberOf[msg.sender].bonded, AlreadyBonded(msg.sender));
 
-        memberOf[msg.sender].bonded = true;
+        committee.memberOf[msg.sender].bonded = true;
 
         emit Bonded(msg.sender, bondMicro);
 
         _hold(msg.sender, bondMicro);
+    }
+
+    /// @inheritdoc IDeliveryOracle
+    function withdrawBond() external {
+        CommitteeLib.Member memory member = committee.memberOf[msg.sender];
+        require(!committee.belongs(msg.sender), StillMember(msg.sender));
+        require(member.bonded, NotBonded(msg.sender));
+        uint256 allowedAt = member.leftAt + committeeDelay;
+        require(block.timestamp >= allowedAt, BondHeld(msg.sender, allowedAt));
+
+        delete committee.memberOf[msg.sender];
+
+        emit BondReturned(msg.sender, bondMicro);
+
+        _forfeit(msg.sender, bondMicro, msg.sender, bondMicro);
+    }
+
+    /// @inheritdoc IDeliveryOracle
+    function announceCommittee(address[] calldata members_, uint256 quorum_) external {
+        _checkOwner();
+        committee.announce(members_, quorum_, committeeDelay);
+    }
+
+    /// @inheritdoc IDeliveryOracle
+    function withdrawAnnouncement() external {
+        _checkOwner();
+        require(committee.nextAt != 0, NoCommitteeAnnounced());
+
+        committee.drop();
+
+        emit AnnouncementWithdrawn();
+    }
+
+    /// @inheritdoc IDeliveryOracle
+    function installCommittee() external {
+        committee.takeOffice(bondMicro == 0);
     }
 
     /// @inheritdoc IDeliveryOracle
@@ -135,15 +160,16 @@ contract DeliveryOracle is IDeliveryOracle, EIP712 {
     function proveEquivocation(Report calldata a, bytes calldata sigA, Report calldata b, bytes calldata sigB)
         external
     {
-        _checkConfig(a.configDigest);
-        _checkConfig(b.configDigest);
+        require(committee.known[a.configDigest], WrongConfig(a.configDigest, committee.digest));
+        require(committee.known[b.configDigest], WrongConfig(b.configDigest, committee.digest));
         (bytes32 hashA, bytes32 hashB) = (a.hash(), b.hash());
         require(a.feedId == b.feedId && a.epoch == b.epoch && hashA != hashB, NotEquivocation());
         address member = _signerOf(_hashTypedDataV4(hashA), sigA, 0);
         require(member == _signerOf(_hashTypedDataV4(hashB), sigB, 1), NotEquivocation());
-        _checkMember(member);
+        // a member that left answers with its bond until it is returned
+        require(committee.memberOf[member].bonded, NotBonded(member));
 
-        delete memberOf[member];
+        delete committee.memberOf[member];
 
         emit Equivocated(member, a.feedId, a.epoch, msg.sender);
 
@@ -167,6 +193,67 @@ contract DeliveryOracle is IDeliveryOracle, EIP712 {
     }
 
     /// @inheritdoc IDeliveryOracle
+    function disputeLeaf(
+        bytes32 feedId,
+        uint64 start,
+        ISettlement.Reading calldata reading,
+        bytes32[] calldata proof
+    ) external {
+        ReportView storage report = reports[feedId][start];
+        uint256 until = report.postedAt + disputeWindow;
+        bool open = report.standing == Standing.Posted && block.timestamp < until;
+        require(open, NotDisputable(feedId, start));
+        bytes32 leaf = ReadingLib.leafOf(reading);
+        require(MerkleProof.verifyCalldata(proof, report.root, leaf), LeafNotInReport(leaf, report.root));
+        uint64 answerBy = uint64(block.timestamp + disputeWindow);
+
+        report.standing = Standing.LeafDisputed;
+        leafDisputes[feedId][start] = LeafDispute(msg.sender, answerBy, leaf);
+
+        emit LeafDisputed(feedId, start, msg.sender, leaf, answerBy);
+
+        _hold(msg.sender, disputeBondMicro);
+    }
+
+    /// @inheritdoc IDeliveryOracle
+    function answerLeaf(
+        bytes32 feedId,
+        uint64 start,
+        ISettlement.Reading calldata reading,
+        DeviceSignature calldata sig
+    ) external {
+        LeafDispute memory d = _openLeafDispute(feedId, start);
+        bytes32 leaf = ReadingLib.leafOf(reading);
+        require(leaf == d.leaf, WrongLeaf(leaf, d.leaf));
+        uint256 meterId = reading.meterId;
+        bool known = meterId <= type(uint32).max && REGISTRY.wasAttested(uint32(meterId), reading.keyId, reading.end);
+        require(known, KeyNotAttested(meterId, reading.keyId));
+        bool signed = ReadingLib.isSigned(reading, sig.quality, sig.x, sig.y, sig.r, sig.s);
+        require(signed, NotSignedByDevice(meterId, reading.payloadHash));
+
+        delete leafDisputes[feedId][start];
+        reports[feedId][start].standing = Standing.Posted;
+        reports[feedId][start].postedAt = uint64(block.timestamp);
+
+        emit LeafAnswered(feedId, start, msg.sender, d.disputer, leaf);
+
+        _forfeit(d.disputer, disputeBondMicro, msg.sender, disputeBondMicro);
+    }
+
+    /// @inheritdoc IDeliveryOracle
+    function voidUnanswered(bytes32 feedId, uint64 start) external {
+        LeafDispute memory d = _openLeafDispute(feedId, start);
+        require(block.timestamp >= d.answerBy, AnswerStillDue(d.answerBy));
+
+        delete leafDisputes[feedId][start];
+        reports[feedId][start].standing = Standing.Void;
+
+        emit LeafUnanswered(feedId, start, d.disputer, d.leaf);
+
+        _forfeit(d.disputer, disputeBondMicro, d.disputer, disputeBondMicro);
+    }
+
+    /// @inheritdoc IDeliveryOracle
     function rule(Ruling calldata ruling, bytes calldata sigs) external {
         ReportView storage report = reports[ruling.feedId][ruling.start];
         _checkConfig(ruling.configDigest);
@@ -182,12 +269,23 @@ contract DeliveryOracle is IDeliveryOracle, EIP712 {
         _forfeit(disputer, disputeBondMicro, disputer, ruling.upheld ? 0 : disputeBondMicro);
     }
 
+    function _openLeafDispute(bytes32 feedId, uint64 start) private view returns (LeafDispute memory) {
+        bool open = reports[feedId][start].standing == Standing.LeafDisputed;
+        require(open, NotDisputed(feedId, start));
+        return leafDisputes[feedId][start];
+    }
+
+    function _checkOwner() private view {
+        address owner = Ownable(address(REGISTRY)).owner();
+        require(msg.sender == owner, NotOwner(msg.sender, owner));
+    }
+
     function _checkConfig(bytes32 given) private view {
-        require(given == configDigest, WrongConfig(given, configDigest));
+        require(given == committee.digest, WrongConfig(given, committee.digest));
     }
 
     function _checkMember(address signer) private view {
-        Member memory member = memberOf[signer];
+        CommitteeLib.Member memory member = committee.memberOf[signer];
         require(member.place != 0, NotMember(signer));
         require(member.bonded, NotBonded(signer));
     }
@@ -196,14 +294,14 @@ contract DeliveryOracle is IDeliveryOracle, EIP712 {
     function _checkQuorum(bytes32 structHash, bytes calldata sigs) private view returns (uint256 signers) {
         uint256 n = sigs.length / SIGNATURE;
         require(sigs.length % SIGNATURE == 0, SignatureLength(sigs.length));
-        require(n >= quorum, QuorumMissing(n, quorum));
+        require(n >= committee.quorum, QuorumMissing(n, committee.quorum));
         bytes32 digest = _hashTypedDataV4(structHash);
         address previous;
         for (uint256 i; i < n; ++i) {
             address signer = _signerOf(digest, sigs[i * SIGNATURE:(i + 1) * SIGNATURE], i);
             require(signer > previous, SignersNotAscending(signer));
             _checkMember(signer);
-            signers |= 1 << (memberOf[signer].place - 1);
+            signers |= 1 << (committee.memberOf[signer].place - 1);
             previous = signer;
         }
     }
@@ -260,12 +358,32 @@ contract DeliveryOracle is IDeliveryOracle, EIP712 {
 
     /// @inheritdoc IDeliveryOracle
     function members() external view returns (address[] memory) {
-        return memberList;
+        return committee.list;
+    }
+
+    /// @inheritdoc IDeliveryOracle
+    function quorum() external view returns (uint256) {
+        return committee.quorum;
+    }
+
+    /// @inheritdoc IDeliveryOracle
+    function configDigest() external view returns (bytes32) {
+        return committee.digest;
+    }
+
+    /// @inheritdoc IDeliveryOracle
+    function announcedCommittee() external view returns (address[] memory, uint256, uint64) {
+        return (committee.nextList, committee.nextQuorum, committee.nextAt);
+    }
+
+    /// @inheritdoc IDeliveryOracle
+    function leafDispute(bytes32 feedId, uint64 start) external view returns (LeafDispute memory) {
+        return leafDisputes[feedId][start];
     }
 
     /// @inheritdoc IDeliveryOracle
     function bondOf(address member) external view returns (uint256) {
-        return memberOf[member].bonded ? bondMicro : 0;
+        return committee.memberOf[member].bonded ? bondMicro : 0;
     }
 
     /// @inheritdoc IDeliveryOracle

@@ -13,25 +13,33 @@ contract Registry is IRegistry, Ownable2Step {
     uint8 private constant SITE_WORKLOAD = 1;
     uint8 private constant PLANT_METER = 2;
 
+    uint256 private constant LONGEST_PAUSE = 3 days;
+    uint256 private constant PAUSE_REST = 1 days;
+
     address private immutable DEPLOYER;
+    uint256 public immutable override policyDelay;
     address private oracle;
+    address public override guardian;
+    uint64 public override batchesPausedUntil;
     bytes32 public override policyHash;
     mapping(address account => bool) public override isOperator;
     mapping(address account => bool) public override isSolver;
     mapping(uint16 zoneId => string) public override zoneName;
     mapping(uint16 classId => string) public override className;
-    mapping(bytes32 measurement => mapping(uint8 evidenceKind => bool)) public override measurementAllowed;
+    mapping(bytes32 measurement => mapping(uint8 evidenceKind => uint256)) public override measurementAllowedFrom;
     mapping(uint32 siteId => Site) private sites;
     mapping(uint32 plantId => Plant) private plants;
     mapping(uint32 meterId => Device) private devices;
+    mapping(uint32 meterId => mapping(bytes32 keyId => uint64)) private keyAttestedUntil;
 
     modifier onlyOperator() {
         require(isOperator[msg.sender], NotOperator(msg.sender));
         _;
     }
 
-    constructor(address owner_) Ownable(owner_) {
+    constructor(address owner_, uint256 policyDelay_) Ownable(owner_) {
         DEPLOYER = msg.sender;
+        policyDelay = policyDelay_;
     }
 
     /// @inheritdoc IRegistry
@@ -54,6 +62,35 @@ contract Registry is IRegistry, Ownable2Step {
         isSolver[account] = allowed;
 
         emit SolverSet(account, allowed);
+    }
+
+    /// @inheritdoc IRegistry
+    function setGuardian(address account) external onlyOwner {
+        guardian = account;
+
+        emit GuardianSet(account);
+    }
+
+    /// @inheritdoc IRegistry
+    function pauseBatches(uint256 duration) external {
+        require(msg.sender == guardian, NotGuardian(msg.sender));
+        require(duration != 0 && duration <= LONGEST_PAUSE, OutOfRange("duration", duration));
+        uint256 allowedAt = batchesPausedUntil == 0 ? 0 : batchesPausedUntil + PAUSE_REST;
+        require(block.timestamp >= allowedAt, PauseTooSoon(allowedAt));
+
+        batchesPausedUntil = uint64(block.timestamp + duration);
+
+        emit BatchesPaused(msg.sender, batchesPausedUntil);
+    }
+
+    /// @inheritdoc IRegistry
+    function resumeBatches() external {
+        require(msg.sender == guardian || msg.sender == owner(), NotGuardian(msg.sender));
+        require(block.timestamp < batchesPausedUntil, NotPaused());
+
+        batchesPausedUntil = uint64(block.timestamp);
+
+        emit BatchesResumed(msg.sender);
     }
 
     /// @inheritdoc IRegistry
@@ -117,7 +154,7 @@ contract Registry is IRegistry, Ownable2Step {
         bytes32 next = keccak256(abi.encode(policyHash, measurement, evidenceKind, allowed));
 
         policyHash = next;
-        measurementAllowed[measurement][evidenceKind] = allowed;
+        measurementAllowedFrom[measurement][evidenceKind] = allowed ? block.timestamp + policyDelay : 0;
 
         emit MeasurementSet(measurement, evidenceKind, allowed, next);
     }
@@ -129,12 +166,13 @@ contract Registry is IRegistry, Ownable2Step {
         require(_assetExists(record.assetKind, record.assetId), UnknownAsset(record.assetKind, record.assetId));
         require(record.evidenceKind != 0 || block.chainid == DEV_CHAIN, SimulatedEvidence(block.chainid));
         require(
-            measurementAllowed[record.measurement][record.evidenceKind],
+            measurementAllowed(record.measurement, record.evidenceKind),
             MeasurementNotAllowed(record.measurement, record.evidenceKind)
         );
         require(record.attestedUntil > block.timestamp, AttestationExpired(meterId, record.attestedUntil));
 
         devices[meterId] = record;
+        keyAttestedUntil[meterId][keccak256(abi.encodePacked(record.x, record.y))] = record.attestedUntil;
 
         emit DeviceRecorded(meterId, record);
     }
@@ -142,6 +180,17 @@ contract Registry is IRegistry, Ownable2Step {
     function _assetExists(uint8 assetKind, uint32 assetId) private view returns (bool) {
         if (assetKind == SITE_IMPORT || assetKind == SITE_WORKLOAD) return sites[assetId].owner != address(0);
         return assetKind == PLANT_METER && plants[assetId].owner != address(0);
+    }
+
+    /// @inheritdoc IRegistry
+    function measurementAllowed(bytes32 measurement, uint8 evidenceKind) public view returns (bool) {
+        uint256 from = measurementAllowedFrom[measurement][evidenceKind];
+        return from != 0 && block.timestamp >= from;
+    }
+
+    /// @inheritdoc IRegistry
+    function wasAttested(uint32 meterId, bytes32 keyId, uint256 time) external view returns (bool) {
+        return keyAttestedUntil[meterId][keyId] >= time;
     }
 
     /// @inheritdoc IRegistry

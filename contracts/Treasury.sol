@@ -38,16 +38,16 @@ contract Treasury is ITreasury {
     }
 
     /// @inheritdoc ITreasury
-    function wire(address market, address settlement, address oracle) external {
+    function wire(address[] calldata modules) external {
         require(msg.sender == DEPLOYER, NotDeployer(msg.sender));
         require(!wired, AlreadyWired());
 
         wired = true;
-        isModule[market] = true;
-        isModule[settlement] = true;
-        isModule[oracle] = true;
+        for (uint256 i; i < modules.length; ++i) {
+            isModule[modules[i]] = true;
+        }
 
-        emit Wired(market, settlement, oracle);
+        emit Wired(modules);
     }
 
     /// @inheritdoc ITreasury

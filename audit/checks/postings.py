@@ -17,7 +17,10 @@ from audit.verdict import Result, Tally, check
 GRID = 0
 CAUSES = {
     "BundleMarket": ("OrderCleared", "PowerOfferAdded", "ChunkReleased", "ObligationsReleased"),
-    "DeliveryOracle": ("Bonded", "Equivocated", "Disputed", "Ruled"),
+    "DeliveryOracle": (
+        *("Bonded", "BondReturned", "Equivocated", "Disputed", "Ruled"),
+        *("LeafDisputed", "LeafAnswered", "LeafUnanswered"),
+    ),
     "Settlement": ("SlotSettled", "SlotRefunded", "PlantMetered", "PlantPaid", "GridReleased"),
 }
 Nets = dict[str, tuple[int, int]]
@@ -259,6 +262,8 @@ def _oracle(book: _Book, event: Event) -> None:
     views, args = book.facts.views, event.args
     if event.name == "Bonded":
         book.add(args["member"].lower(), -args["amountMicro"], args["amountMicro"])
+    elif event.name == "BondReturned":
+        book.add(args["member"].lower(), args["amountMicro"], -args["amountMicro"])
     elif views.committee is None or views.registry_owner is None or views.dispute_bond_micro is None:
         book.outside = True
     elif event.name == "Equivocated":
@@ -266,8 +271,11 @@ def _oracle(book: _Book, event: Event) -> None:
         book.add(args["member"].lower(), 0, -bond)
         book.add(args["reporter"].lower(), bond // 2, 0)
         book.add(views.registry_owner.lower(), bond - bond // 2, 0)
-    elif event.name == "Disputed":
+    elif event.name in ("Disputed", "LeafDisputed"):
         book.add(args["disputer"].lower(), -views.dispute_bond_micro, views.dispute_bond_micro)
+    elif event.name in ("LeafAnswered", "LeafUnanswered"):
+        book.add(args["disputer"].lower(), 0, -views.dispute_bond_micro)
+        book.add(args.get("answerer", args["disputer"]).lower(), views.dispute_bond_micro, 0)
     else:
         _ruled(book, event, views.dispute_bond_micro, views.registry_owner.lower())
 

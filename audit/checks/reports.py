@@ -9,7 +9,7 @@ from eth_abi.abi import encode
 
 from audit.checks.outcomes import rebuild_outcomes
 from audit.eip712 import digest, domain_separator, keccak, recover
-from audit.facts import Facts, Place, ReportFact
+from audit.facts import Committee, Facts, Place, ReportFact
 from audit.verdict import Result, Tally, check
 from oracle.wire.bundle import OutcomeEntry, evidence_root, totals
 from oracle.wire.errors import WireError
@@ -30,7 +30,7 @@ def signed_by_quorum(
 ) -> None:
     """Distinct bonded members, at least a quorum, all on this very message."""
     tally.count()
-    committee = facts.views.committee
+    committee = committee_at(facts, place)
     if committee is None or signatures is None:
         tally.doubt(
             where, "committee and signatures", "the call or the view cannot be seen through this endpoint"
@@ -53,9 +53,26 @@ def signed_by_quorum(
         tally.fail(where, f"{committee.quorum} distinct members", f"{len(good)}: {', '.join(sorted(good))}")
 
 
+def committee_at(facts: Facts, place: Place) -> Committee | None:
+    """The committee in office at `place`: the last one installed before it; the view where no event tells."""
+    latest = facts.views.committee
+    if latest is None:
+        return None
+    installed = [
+        event
+        for event in facts.log("DeliveryOracle", "CommitteeInstalled")
+        if (event.block, event.index) < (place.block, place.index)
+    ]
+    if not installed:
+        return latest
+    args = max(installed, key=lambda event: (event.block, event.index)).args
+    members = tuple(member.lower() for member in args["members"])
+    return Committee(members, args["quorum"], args["configDigest"], latest.bond_micro)
+
+
 def bonded(facts: Facts, place: Place) -> set[str]:
     """Members whose signatures count at `place`: bonded (if a bond is asked) and not slashed before."""
-    committee = facts.views.committee
+    committee = committee_at(facts, place)
     if committee is None:
         return set()
     members = set(committee.members)

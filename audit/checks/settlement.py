@@ -225,6 +225,9 @@ def once(facts: Facts) -> Result:
     return tally.result()
 
 
+RULINGS = ("Ruled", "LeafAnswered", "LeafUnanswered")
+
+
 @check(
     "settlement.final", "DeliveryOracle.finalReport: settled by a report past its dispute window, not voided"
 )
@@ -233,9 +236,13 @@ def final(facts: Facts) -> Result:
     window = facts.views.dispute_window
     posted = {item.report.start: item.place for item in facts.reports if settles(facts, item)}
     ruled: dict[int, tuple[int, bool]] = {}
-    for event in facts.log("DeliveryOracle", "Ruled"):
+    for event in sorted(
+        (event for name in RULINGS for event in facts.log("DeliveryOracle", name)),
+        key=lambda event: (event.block, event.index),
+    ):
         if facts.views.feed_id is None or event.args["feedId"] == facts.views.feed_id:
-            ruled[event.args["start"]] = (event.timestamp, event.args["upheld"])
+            upheld = event.args["upheld"] if event.name == "Ruled" else event.name == "LeafAnswered"
+            ruled[event.args["start"]] = (event.timestamp, upheld)
     for name in ("SlotSettled", "PoolMetered"):
         for event in facts.log("Settlement", name):
             batch = facts.batch(event.args["batchId"])

@@ -61,11 +61,13 @@ def run(
     with Rpc(url) as rpc:
         chain_id = rpc.chain_id()
         dev = chain_id == DEV_CHAIN_ID
-        key = _deployer_key(key_file, chain_id)
+        key = deployer_key(key_file, chain_id)
         if not members and not dev:
             raise WrongChain(chain_id, "there is no default committee here", "name four or more --member")
         members = members or DEV_MEMBERS
-        settings = DeploySettings(members, quorum or len(members) * 2 // 3 + 1, token)
+        settings = DeploySettings(
+            members, quorum or len(members) * 2 // 3 + 1, token, policy_delay=0 if dev else 86_400
+        )
         check_settings(settings, chain_id)
         account = str(Account.from_key(key).address)
         if dev:
@@ -77,7 +79,8 @@ def run(
         return deploy(sender, chain_id, settings)[0]
 
 
-def _deployer_key(key_file: Path | None, chain_id: int) -> bytes:
+def deployer_key(key_file: Path | None, chain_id: int) -> bytes:
+    """The private key in a file, or the dev chain's; raises ChainError naming what is wrong with it."""
     if key_file is None:
         if chain_id != DEV_CHAIN_ID:
             raise WrongChain(chain_id, "there is no default key here", "give the deployer's with --key-file")

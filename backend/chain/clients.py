@@ -137,9 +137,21 @@ class Registry(Client):
         arguments = (plant_id, owner, zone_id, source, nameplate_w, emission_g_per_kwh)
         return self.call("addPlant", *arguments, label=str(plant_id))
 
-    def set_measurement(self, measurement: bytes, evidence_kind: int) -> Call:
-        """Allows device code of this measurement."""
-        return self.call("setMeasurement", measurement, evidence_kind, True)
+    def set_measurement(self, measurement: bytes, evidence_kind: int, allowed: bool = True) -> Call:
+        """Allows device code of this measurement from the policy delay on, or forbids it at once."""
+        return self.call("setMeasurement", measurement, evidence_kind, allowed)
+
+    def set_guardian(self, account: str) -> Call:
+        """Names who may pause new batches."""
+        return self.call("setGuardian", account)
+
+    def pause_batches(self, seconds: int) -> Call:
+        """Stops new batches for a while; ends by itself."""
+        return self.call("pauseBatches", seconds)
+
+    def resume_batches(self) -> Call:
+        """Ends a pause early."""
+        return self.call("resumeBatches")
 
 
 class Market(Client):
@@ -202,6 +214,10 @@ class Oracle(Client):
     def post_bond(self) -> Call:
         """Locks the sender's committee bond."""
         return self.call("postBond")
+
+    def announce_committee(self, members: Sequence[str], quorum: int) -> Call:
+        """Announces the next committee; `members` ascend by address."""
+        return self.call("announceCommittee", list(members), quorum, gas=3_000_000)
 
     def attest_device(self, attestation: tuple[object, ...], signatures: bytes) -> Call:
         """Records a device that a quorum attested."""

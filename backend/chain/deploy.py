@@ -36,6 +36,8 @@ class DeploySettings:
     bond_micro: int = DEFAULT_BOND_MICRO
     dispute_bond_micro: int = 100_000_000
     dispute_window: int = 900
+    committee_delay: int = 604_800
+    policy_delay: int = 0
     refund_delay: int = 86_400
     missing_grace: int = 3_600
     feed_id: bytes = field(default=FEED)
@@ -87,6 +89,8 @@ def check_settings(settings: DeploySettings, chain_id: int) -> None:
         )
     if settings.token is not None:
         address_bytes(settings.token)
+    if settings.policy_delay == 0 and chain_id != DEV_CHAIN_ID:
+        raise FieldError("policy_delay", 0, "new device code needs a delay off development chains")
     if len({member.lower() for member in settings.members}) != len(settings.members):
         raise FieldError("members", settings.members, "name every committee member once")
     if not settings.quorum <= len(settings.members):
@@ -127,10 +131,10 @@ def deployment(owner: str, first_nonce: int, settings: DeploySettings) -> tuple[
         token = create(TOKEN)
     else:
         token = book[TOKEN] = settings.token
-    registry = create("Registry", owner)
+    registry = create("Registry", owner, settings.policy_delay)
     treasury = create("Treasury", token, settings.withdraw_delay)
     bonds = (settings.bond_micro, settings.dispute_bond_micro)
-    committee = (members, settings.quorum, *bonds, settings.dispute_window)
+    committee = (members, settings.quorum, *bonds, settings.dispute_window, settings.committee_delay)
     oracle = create("DeliveryOracle", registry, treasury, *committee)
     market = create("BundleMarket", registry, treasury, oracle)
     certificates = create("Certificates")
@@ -138,7 +142,7 @@ def deployment(owner: str, first_nonce: int, settings: DeploySettings) -> tuple[
     delays = (settings.refund_delay, settings.missing_grace)
     settlement = create("Settlement", *parts, settings.feed_id, *delays)
     wire("Registry", oracle)
-    wire("Treasury", market, settlement, oracle)
+    wire("Treasury", [market, settlement, oracle])
     wire("Certificates", settlement)
     return calls, book
 

@@ -156,6 +156,7 @@ interface IBundleMarket {
 
     // batch
     error NotSolver(address caller);
+    error NewBatchesPaused(uint256 until);
     error BatchInPast(uint64 start, uint256 timestamp);
     error BadGrid(bytes32 what, uint256 value);
     error NotPublished(uint64 start, bytes32 given, bytes32 published);

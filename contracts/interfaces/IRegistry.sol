@@ -3,8 +3,11 @@ pragma solidity ^0.8.28;
 
 /// @title Participants, assets and devices
 /// @notice Zones, compute classes, sites, plants, measuring devices, the measurement policy and the two roles.
-/// Powers of the owner (two-step transfer): name operators and solvers. Powers of an operator: add zones, classes,
-/// sites and plants, allow or forbid measurements. Devices are written by the DeliveryOracle only.
+/// Powers of the owner (two-step transfer): name operators, solvers and the guardian; announce a committee (see
+/// IDeliveryOracle); end a pause. Powers of an operator: add zones, classes, sites and plants; forbid a measurement at
+/// once, allow one after `policyDelay` seconds. Powers of the guardian: stop NEW batches for at most three days, which
+/// ends by itself; a day must pass before the next stop. It cannot touch a batch that is open, settlement, withdrawal or
+/// retirement. Devices are written by the DeliveryOracle only.
 /// Never: moves money, changes the owner account of an asset, edits a nameplate.
 /// Assumes for safety: operators checked who owns an asset and its nameplate before adding it.
 interface IRegistry {
@@ -52,11 +55,17 @@ interface IRegistry {
     event MeasurementSet(bytes32 indexed measurement, uint8 evidenceKind, bool allowed, bytes32 policyHash);
     event OperatorSet(address indexed account, bool allowed);
     event SolverSet(address indexed account, bool allowed);
+    event GuardianSet(address indexed account);
+    event BatchesPaused(address indexed guardian, uint64 until);
+    event BatchesResumed(address indexed caller);
 
     error NotDeployer(address caller);
     error AlreadyWired();
     error NotOperator(address caller);
     error NotOracle(address caller);
+    error NotGuardian(address caller);
+    error PauseTooSoon(uint256 allowedAt);
+    error NotPaused();
     error AlreadyExists(bytes32 what, uint256 id);
     error OutOfRange(bytes32 what, uint256 value);
     error UnknownZone(uint256 zoneId);
@@ -70,6 +79,13 @@ interface IRegistry {
 
     function setOperator(address account, bool allowed) external;
     function setSolver(address account, bool allowed) external;
+    /// @notice Names the guardian; zero for none. Owner only.
+    function setGuardian(address account) external;
+    /// @notice Stops new batches for `duration` seconds, at most three days. Guardian only; not again before a day has
+    /// passed since the last stop ended.
+    function pauseBatches(uint256 duration) external;
+    /// @notice Ends a stop early. Guardian or owner.
+    function resumeBatches() external;
 
     /// @param zoneId 0..63
     function addZone(uint16 zoneId, string calldata name) external;
@@ -87,7 +103,7 @@ interface IRegistry {
         uint16 emissionFactor
     ) external;
 
-    /// @notice Allows or forbids device code. Simulated evidence (kind 0) is refused off chain id 31337.
+    /// @notice Allows device code from `policyDelay` seconds on, or forbids it at once. Simulated evidence (kind 0) is refused off chain id 31337.
     function setMeasurement(bytes32 measurement, uint8 evidenceKind, bool allowed) external;
 
     /// @notice Writes what the committee attested. Oracle only; checks policy, asset and expiry.
@@ -106,7 +122,17 @@ interface IRegistry {
     function className(uint16 classId) external view returns (string memory);
     function isOperator(address account) external view returns (bool);
     function isSolver(address account) external view returns (bool);
+    function guardian() external view returns (address);
+    /// @notice Unix seconds; no batch opens before.
+    function batchesPausedUntil() external view returns (uint64);
+    /// @notice Seconds between allowing device code and its use.
+    function policyDelay() external view returns (uint256);
+    /// @notice Whether device code is allowed now.
     function measurementAllowed(bytes32 measurement, uint8 evidenceKind) external view returns (bool);
+    /// @notice Unix seconds from which on it is allowed, zero if it is not.
+    function measurementAllowedFrom(bytes32 measurement, uint8 evidenceKind) external view returns (uint256);
+    /// @notice Whether this key of a meter was attested for `time`; keys that were replaced are remembered.
+    function wasAttested(uint32 meterId, bytes32 keyId, uint256 time) external view returns (bool);
     /// @notice Hash chain over every policy change: keccak256(abi.encode(previous, measurement, evidenceKind, allowed)),
     /// zero before the first. Reports carry it, so that a report names the policy it was made under.
     function policyHash() external view returns (bytes32);

@@ -4,7 +4,7 @@ pragma solidity ^0.8.28;
 /// @title The one ledger of the settlement token
 /// @notice Every account has one ledger word: what it may use (`available`) and what clearings and bonds hold
 /// (`locked`). Money enters by `deposit`, leaves by a withdrawal that matures, and moves inside only by postings of
-/// the three modules (market, settlement, oracle) whose entries add up to zero.
+/// the modules (market, settlement, oracle and those named with them) whose entries add up to zero.
 /// Units: micro-units of a token with six decimals.
 /// Never: mints, takes a fee, changes the token, lends, pauses. Nobody but the account itself can withdraw.
 /// Assumes for safety: the token moves exactly the amount it is told (no fee on transfer, no rebasing).
@@ -23,7 +23,7 @@ interface ITreasury {
     event WithdrawalRequested(address indexed account, uint256 amountMicro, uint256 maturesAt);
     event Withdrawn(address indexed account, address indexed to, uint256 amountMicro);
     event Posted(address indexed account, int128 available, int128 locked);
-    event Wired(address market, address settlement, address oracle);
+    event Wired(address[] modules);
 
     error NotDeployer(address caller);
     error AlreadyWired();
@@ -45,8 +45,8 @@ interface ITreasury {
     /// @notice Sum of all ledger words, always at most the token balance of this contract.
     function totalMicro() external view returns (uint256);
 
-    /// @notice Names the three modules, once, by the deployer.
-    function wire(address market, address settlement, address oracle) external;
+    /// @notice Names the modules, once, by the deployer.
+    function wire(address[] calldata modules) external;
 
     /// @notice Takes `amountMicro` tokens of the caller and credits `account`.
     function deposit(address account, uint256 amountMicro) external;

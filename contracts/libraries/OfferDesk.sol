@@ -38,6 +38,8 @@ library OfferDesk {
         IBundleMarket.BatchHeader calldata header
     ) external returns (uint64 batchId) {
         require(registry.isSolver(msg.sender), IBundleMarket.NotSolver(msg.sender));
+        uint64 until = registry.batchesPausedUntil();
+        require(block.timestamp >= until, IBundleMarket.NewBatchesPaused(until));
         require(header.start > block.timestamp, IBundleMarket.BatchInPast(header.start, block.timestamp));
         _checkGrid(header);
         bytes32 published = oracle.publication(header.start);

@@ -28,12 +28,12 @@ contract OracleTest is World {
             members[i] = address(uint160(i + 1));
         }
         fails(abi.encodeWithSelector(IDeliveryOracle.CommitteeTooSmall.selector, 4, 2));
-        new DeliveryOracle(address(registry), address(treasury), members, 2, 0, 0, 0);
+        new DeliveryOracle(address(registry), address(treasury), members, 2, 0, 0, 0, 0);
         fails(abi.encodeWithSelector(IDeliveryOracle.CommitteeTooSmall.selector, 4, 5));
-        new DeliveryOracle(address(registry), address(treasury), members, 5, 0, 0, 0);
+        new DeliveryOracle(address(registry), address(treasury), members, 5, 0, 0, 0, 0);
         members[1] = members[0];
         fails(abi.encodeWithSelector(IDeliveryOracle.MembersNotAscending.selector, members[0]));
-        new DeliveryOracle(address(registry), address(treasury), members, 3, 0, 0, 0);
+        new DeliveryOracle(address(registry), address(treasury), members, 3, 0, 0, 0, 0);
     }
 
     function test_postBond_checks() public {
@@ -215,7 +215,7 @@ contract OracleTest is World {
         eq(available(STRANGER), FUNDS + BOND / 2, "half to the reporter");
         eq(available(OWNER), BOND / 2, "half to the owner");
         eq(ledgerSum(), sum, "conservation");
-        fails(abi.encodeWithSelector(IDeliveryOracle.NotMember.selector, liar));
+        fails(abi.encodeWithSelector(IDeliveryOracle.NotBonded.selector, liar));
         oracle.proveEquivocation(a, sigA, b, sigB);
         vm.warp(START + SLOT);
         bytes memory sigs = memberSigs(oracle.hashReport(a), 3);

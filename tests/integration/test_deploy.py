@@ -73,7 +73,9 @@ def test_a_bad_key_file_is_named(anvil_rpc: Rpc, tmp_path: Path) -> None:
 def test_off_the_development_chain_token_and_committee_must_be_named() -> None:
     with pytest.raises(WrongChain, match=r"chain id 1: the faucet token .* --token"):
         check_settings(DeploySettings(DEV_MEMBERS, 3), 1)
-    check_settings(DeploySettings(DEV_MEMBERS, 3, token="0x" + "11" * 20), 1)
+    check_settings(DeploySettings(DEV_MEMBERS, 3, token="0x" + "11" * 20, policy_delay=86_400), 1)
+    with pytest.raises(FieldError, match="policy_delay"):
+        check_settings(DeploySettings(DEV_MEMBERS, 3, token="0x" + "11" * 20), 1)
     with pytest.raises(FieldError, match="more than 2n/3"):
         check_settings(DeploySettings(DEV_MEMBERS, 2), 31337)
     with pytest.raises(FieldError, match="more than 2n/3"):

@@ -149,6 +149,15 @@ def _dispute(log: Log, a: dict[str, Any], c: Changes) -> None:
     )
 
 
+def _leaf_ended(answered: bool) -> Handler:
+    """A dispute of a leaf that ended: answered by the device, or not in time (the report is void)."""
+
+    def handle(log: Log, a: dict[str, Any], c: Changes) -> None:
+        _dispute(log, a | {"upheld": answered}, c)
+
+    return handle
+
+
 def _entry(log: Log, account: str, kind: str, available: int, locked: int) -> t.LedgerEntry:
     return t.LedgerEntry(
         block_number=log.block.number,
@@ -185,6 +194,9 @@ HANDLERS: dict[tuple[str, str], Handler] = {
     ("DeliveryOracle", "ReportSubmitted"): _report,
     ("DeliveryOracle", "Disputed"): _dispute,
     ("DeliveryOracle", "Ruled"): _dispute,
+    ("DeliveryOracle", "LeafDisputed"): _dispute,
+    ("DeliveryOracle", "LeafAnswered"): _leaf_ended(True),
+    ("DeliveryOracle", "LeafUnanswered"): _leaf_ended(False),
     ("Treasury", "Deposited"): _deposited,
     ("Treasury", "Withdrawn"): _withdrawn,
     ("Treasury", "Posted"): _posted,

@@ -29,6 +29,7 @@ abstract contract World is Check {
     uint256 internal constant BOND = 1_000e6;
     uint256 internal constant DISPUTE_BOND = 100e6;
     uint256 internal constant WINDOW = 900;
+    uint256 internal constant COMMITTEE_DELAY = 7 days;
     uint256 internal constant REFUND_DELAY = 1 days;
     uint256 internal constant GRACE = 1 hours;
     bytes32 internal constant FEED = keccak256("bitwatt/feed/main");
@@ -74,9 +75,9 @@ abstract contract World is Check {
     function _deploy() internal {
         address[] memory members = _makeMembers(4);
         token = new DevToken();
-        registry = new Registry(OWNER);
+        registry = new Registry(OWNER, 0);
         treasury = new Treasury(address(token), 1 days);
-        oracle = new DeliveryOracle(address(registry), address(treasury), members, 3, BOND, DISPUTE_BOND, WINDOW);
+        oracle = new DeliveryOracle(address(registry), address(treasury), members, 3, BOND, DISPUTE_BOND, WINDOW, COMMITTEE_DELAY);
         market = new BundleMarket(address(registry), address(treasury), address(oracle));
         certificates = new Certificates();
         settlement = new Settlement(
@@ -90,8 +91,14 @@ abstract contract World is Check {
             GRACE
         );
         registry.wire(address(oracle));
-        treasury.wire(address(market), address(settlement), address(oracle));
+        treasury.wire(_modules());
         certificates.wire(address(settlement));
+    }
+
+    /// @dev Who may post in the Treasury.
+    function _modules() internal view virtual returns (address[] memory list) {
+        list = new address[](3);
+        (list[0], list[1], list[2]) = (address(market), address(settlement), address(oracle));
     }
 
     /// @dev Keys whose addresses ascend, as the oracle wants them.

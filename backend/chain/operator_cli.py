@@ -1,0 +1,215 @@
+"""`bitwatt operator`: the powers of owner, operator and guardian, each one transaction of the given key."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from eth_account import Account
+from rich.console import Console
+
+from backend.chain.addressbook import AddressBook, load_book
+from backend.chain.cli import deployer_key
+from backend.chain.clients import Oracle, Registry
+from backend.chain.errors import ChainError, FieldError
+from backend.chain.keccak import address_bytes
+from backend.chain.plan import Call, Fees, Sender
+from backend.chain.rpc import Rpc
+
+app = typer.Typer(add_completion=False, no_args_is_help=True)
+committee_app = typer.Typer(add_completion=False, no_args_is_help=True)
+measurement_app = typer.Typer(add_completion=False, no_args_is_help=True)
+app.add_typer(committee_app, name="committee", help="announce, take back or install the next committee")
+app.add_typer(measurement_app, name="measurement", help="allow or forbid device code")
+
+RpcOption = Annotated[str, typer.Option("--rpc", help="JSON-RPC address of the chain")]
+BookOption = Annotated[Path, typer.Option("--book", help="address and ABI book of the deployment")]
+KeyOption = Annotated[
+    Path | None,
+    typer.Option("--key-file", help="file with the private key in hex; dev chains have a default"),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="print machine-readable JSON")]
+BOOK = Path("addresses.json")
+
+
+def _say(answer: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(answer, indent=1))
+        return
+    for name, value in answer.items():
+        Console().print(f"{name.replace('_', ' ')}: {value}", markup=False, highlight=False)
+
+
+def _guarded(work: Callable[[], dict[str, Any]], as_json: bool) -> None:
+    try:
+        answer = work()
+    except (ChainError, OSError) as error:
+        Console(stderr=True).print(f"bitwatt operator: {error}", markup=False, highlight=False)
+        raise typer.Exit(1) from None
+    _say(answer, as_json)
+
+
+def _send(
+    rpc_url: str, book: Path, key_file: Path | None, as_json: bool, make: Callable[[AddressBook], Call]
+) -> None:
+    """Sends the one call that `make` builds and prints what became of it."""
+
+    def work() -> dict[str, Any]:
+        addresses = load_book(book)
+        call = make(addresses)
+        with Rpc(rpc_url) as rpc:
+            chain_id = rpc.chain_id()
+            if chain_id != addresses.chain_id:
+                raise FieldError("--book", addresses.chain_id, f"the node is on chain {chain_id}")
+            key = deployer_key(key_file, chain_id)
+            account = str(Account.from_key(key).address)
+            price = int(rpc.call("eth_gasPrice"), 16)
+            fees = Fees(2 * price + 1, price // 10)
+            sender = Sender(rpc, key, chain_id, rpc.nonce(account), fees=fees, errors=addresses.errors)
+            receipt = sender.send([call])[0]
+        return {
+            "done": receipt.label,
+            "sender": account,
+            "transaction": receipt.transaction_hash,
+            "block": receipt.block_number,
+            "gas": receipt.gas_used,
+        }
+
+    _guarded(work, as_json)
+
+
+def _measurement(text: str) -> bytes:
+    try:
+        value = bytes.fromhex(text.removeprefix("0x"))
+    except ValueError:
+        value = b""
+    if len(value) != 32:
+        raise FieldError("measurement", text, "give 64 hex digits")
+    return value
+
+
+@app.command()
+def status(rpc: RpcOption, book: BookOption = BOOK, json_output: JsonOption = False) -> None:
+    """Who holds which power now, what is paused and what is announced."""
+
+    def work() -> dict[str, Any]:
+        addresses = load_book(book)
+        with Rpc(rpc) as node:
+            registry, oracle = Registry(addresses, node), Oracle(addresses, node)
+            members, quorum, takes_office_at = oracle.read("announcedCommittee")
+            paused = registry.read("batchesPausedUntil")
+            return {
+                "owner": registry.read("owner"),
+                "pending_owner": registry.read("pendingOwner"),
+                "guardian": registry.read("guardian"),
+                "new_batches_paused": paused > node.timestamp(),
+                "paused_until": paused,
+                "policy_delay_seconds": registry.read("policyDelay"),
+                "committee": list(oracle.read("members")),
+                "quorum": oracle.read("quorum"),
+                "committee_delay_seconds": oracle.read("committeeDelay"),
+                "announced_committee": list(members),
+                "announced_quorum": quorum,
+                "takes_office_at": takes_office_at,
+            }
+
+    _guarded(work, json_output)
+
+
+@app.command()
+def guardian(
+    account: str,
+    rpc: RpcOption,
+    book: BookOption = BOOK,
+    key_file: KeyOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Names the guardian (owner)."""
+    _send(rpc, book, key_file, json_output, lambda b: Registry(b).set_guardian(account))
+
+
+@app.command()
+def pause(
+    rpc: RpcOption,
+    hours: Annotated[float, typer.Option(help="how long, at most 72; the pause ends by itself")] = 24.0,
+    book: BookOption = BOOK,
+    key_file: KeyOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Stops new batches (guardian). Open batches, settlement, withdrawal and retirement go on."""
+    _send(rpc, book, key_file, json_output, lambda b: Registry(b).pause_batches(round(hours * 3600)))
+
+
+@app.command()
+def resume(
+    rpc: RpcOption, book: BookOption = BOOK, key_file: KeyOption = None, json_output: JsonOption = False
+) -> None:
+    """Ends a pause early (guardian or owner)."""
+    _send(rpc, book, key_file, json_output, lambda b: Registry(b).resume_batches())
+
+
+@committee_app.command("announce")
+def announce(
+    rpc: RpcOption,
+    member: Annotated[list[str], typer.Option(help="a member's address, repeated")],
+    quorum: Annotated[int | None, typer.Option(help="signatures that make a report")] = None,
+    book: BookOption = BOOK,
+    key_file: KeyOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Announces the next committee (owner); it takes office after the delay, once a quorum has bonds."""
+
+    def make(addresses: AddressBook) -> Call:
+        members = sorted(member, key=address_bytes)
+        return Oracle(addresses).announce_committee(members, quorum or len(members) * 2 // 3 + 1)
+
+    _send(rpc, book, key_file, json_output, make)
+
+
+@committee_app.command("withdraw")
+def withdraw(
+    rpc: RpcOption, book: BookOption = BOOK, key_file: KeyOption = None, json_output: JsonOption = False
+) -> None:
+    """Takes the announcement back (owner)."""
+    _send(rpc, book, key_file, json_output, lambda b: Oracle(b).call("withdrawAnnouncement"))
+
+
+@committee_app.command("install")
+def install(
+    rpc: RpcOption, book: BookOption = BOOK, key_file: KeyOption = None, json_output: JsonOption = False
+) -> None:
+    """Puts the announced committee in office after its delay (anyone)."""
+    _send(rpc, book, key_file, json_output, lambda b: Oracle(b).call("installCommittee"))
+
+
+@measurement_app.command("allow")
+def allow(
+    measurement: str,
+    evidence_kind: int,
+    rpc: RpcOption,
+    book: BookOption = BOOK,
+    key_file: KeyOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Allows device code of a measurement from the policy delay on (operator)."""
+    _send(rpc, book, key_file, json_output, _setting(measurement, evidence_kind, True))
+
+
+@measurement_app.command("forbid")
+def forbid(
+    measurement: str,
+    evidence_kind: int,
+    rpc: RpcOption,
+    book: BookOption = BOOK,
+    key_file: KeyOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Forbids device code at once (operator)."""
+    _send(rpc, book, key_file, json_output, _setting(measurement, evidence_kind, False))
+
+
+def _setting(measurement: str, evidence_kind: int, allowed: bool) -> Callable[[AddressBook], Call]:
+    return lambda b: Registry(b).set_measurement(_measurement(measurement), evidence_kind, allowed)
