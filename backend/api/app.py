@@ -22,6 +22,7 @@ from backend.api.routers import (
     health,
     invoices,
     jobs,
+    listings,
     market,
     offers,
     orders,
@@ -40,6 +41,7 @@ ROUTERS = tuple(
     module.router
     for module in (
         market, planning, jobs, batches, orders, offers, templates, agreements, invoices, certificates,
+        listings,
         reports, evidence, stream, sessions, organisation, webhooks, health,
     )
 )  # fmt: skip

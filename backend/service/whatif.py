@@ -31,6 +31,7 @@ class Changes:
     plants_out: tuple[int, ...] = ()
     sites_out: tuple[int, ...] = ()
     min_green_bps: int | None = None
+    no_delay: bool = False
 
     @staticmethod
     def of(fields: Mapping[str, Any]) -> Changes:
@@ -52,8 +53,10 @@ def changed_book(book: Book, changes: Changes) -> Book:
     green = orders.min_green_bps
     if changes.min_green_bps is not None:
         green = np.maximum(green, changes.min_green_bps)
+    deadline = orders.start_slot + orders.duration_slots if changes.no_delay else orders.deadline_slot
     table = replace(
         orders,
+        deadline_slot=deadline,
         lanes=lanes,
         min_lanes=np.minimum(orders.min_lanes, lanes),
         limit_micro_per_vcu_slot=limits,

@@ -389,10 +389,43 @@ class Cancellation(SQLModel, table=True):
     epoch: int | None = _big(nullable=True)
 
 
+class ListingFill(SQLModel, table=True):
+    """A part of a points-market offer was filled; `filled_total` is how much of it is filled since."""
+
+    __tablename__ = "listing_fill"
+    __table_args__ = (Index("listing_fill_offer", "offer_hash", "block_number"),)
+
+    block_number: int = _big(key=True)
+    log_index: int = _big(key=True)
+    offer_hash: str = Field(sa_column=Column(Hex(32), nullable=False))
+    maker: str = Field(sa_column=Column(Hex(20), nullable=False))
+    taker: str = Field(sa_column=Column(Hex(20), nullable=False))
+    certificate_id: int = Field(sa_column=Column(Int256, nullable=False))
+    maker_sells: bool
+    amount: int = _big()
+    cost_micro: int = _big()
+    filled_total: int = _big()
+    tx_hash: str = Field(sa_column=Column(Hex(32), nullable=False))
+    timestamp: int = _big()
+
+
+class ListingCancellation(SQLModel, table=True):
+    """A maker cancelled one nonce of its points-market offers, or (nonce None) all before `epoch`."""
+
+    __tablename__ = "listing_cancellation"
+    __table_args__ = (Index("listing_cancellation_maker", "maker", "nonce"),)
+
+    block_number: int = _big(key=True)
+    log_index: int = _big(key=True)
+    maker: str = Field(sa_column=Column(Hex(20), nullable=False))
+    nonce: int | None = Field(default=None, sa_column=Column(UInt64, nullable=True))
+    epoch: int | None = _big(nullable=True)
+
+
 ROWS_BY_BLOCK: tuple[type[SQLModel], ...] = (
     ChainEvent, Zone, ComputeClass, Site, Plant, Device, Batch, PricePart, BatchComputeOffer,
     BatchPowerOffer, Chunk,
     ClearedOrder, Agreement, SlotResult, PlantMetered, PlantPaid, CertificateMove, Retirement, ReportRow,
-    Dispute, LedgerEntry, Cancellation,
+    Dispute, LedgerEntry, Cancellation, ListingFill, ListingCancellation,
 )  # fmt: skip
 """Tables whose rows are deleted above a fork by `block_number`."""

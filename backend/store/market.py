@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, Index, LargeBinary
 from sqlmodel import Field, SQLModel
 
-from backend.store.types import Hex, JsonValue, UInt64, new_id
+from backend.store.types import Hex, Int256, JsonValue, UInt64, new_id
 
 
 class OrderRow(SQLModel, table=True):
@@ -151,3 +151,35 @@ class TemplateSchedule(SQLModel, table=True):
     until: int | None = Field(default=None, sa_type=BigInteger)
     created_by: str = Field(max_length=80)
     created_at: int = Field(sa_type=BigInteger)
+
+
+class Listing(SQLModel, table=True):
+    """A signed offer of the points market, to sell or to buy certificates or credits; `kind`, `year_month`,
+    `zone_id` and `source` are what the token's id says.
+    """
+
+    __tablename__ = "listing"
+    __table_args__ = (
+        Index("listing_maker", "maker", "seen_id"),
+        Index("listing_kind", "kind", "sell", "seen_id"),
+    )
+
+    offer_hash: str = Field(sa_column=Column(Hex(32), primary_key=True))
+    seen_id: str = Field(default_factory=new_id, max_length=26, unique=True)
+    maker: str = Field(sa_column=Column(Hex(20), nullable=False))
+    sell: bool
+    asset: str = Field(sa_column=Column(Hex(20), nullable=False))
+    certificate_id: int = Field(sa_column=Column(Int256, nullable=False))
+    kind: int
+    year_month: int
+    zone_id: int
+    source: int
+    amount: int = Field(sa_type=BigInteger)
+    price_micro_per_thousand: int = Field(sa_type=BigInteger)
+    taker: str = Field(sa_column=Column(Hex(20), nullable=False))
+    nonce: int = Field(sa_column=Column(UInt64, nullable=False))
+    epoch: int = Field(sa_type=BigInteger)
+    expiry: int = Field(sa_column=Column(UInt64, nullable=False))
+    signature: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    received_at: int = Field(sa_type=BigInteger)
+    withdrawn_at: int | None = Field(default=None, sa_type=BigInteger)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from backend.api.schemas.base import Address, Answer, Hash, Id, Micro
+from backend.api.schemas.base import Address, Answer, Hash, Id, Micro, Seconds
 
 MonthName = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}$", examples=["2017-10"])]
 
@@ -52,3 +52,28 @@ class InvoiceOut(InvoiceSummary):
     accounts: list[Address]
     lines: list[InvoiceLine]
     document_hash: Hash
+
+
+class CarbonUse(Answer):
+    """Use in one zone, of settled slots; energy in Wh, carbon in g."""
+
+    zone_id: int
+    energy_wh: int
+    matched_wh: int = Field(description="matched with green power in its own slot and zone")
+    location_g: int = Field(description="location based: at the grid's factor")
+    market_g: int = Field(description="market based: matched at the plants' factor, the rest at residual mix")
+    slots: int
+    slots_open: int = Field(description="slots that are not settled yet, left out")
+
+
+class CarbonStatement(Answer):
+    """The carbon of what the organisation used in a time span (F10)."""
+
+    start: Seconds
+    end: Seconds
+    energy_wh: int
+    matched_wh: int
+    green_share_bps: int
+    location_g: int
+    market_g: int
+    zones: list[CarbonUse]

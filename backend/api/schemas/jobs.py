@@ -31,6 +31,7 @@ class WhatIfChanges(Body):
     plants_out: list[Uint32] = Field(default_factory=list, max_length=1000, examples=[[7]])
     sites_out: list[Uint32] = Field(default_factory=list, max_length=1000)
     min_green_bps: int | None = Field(default=None, ge=0, le=10_000, description="at least, of every order")
+    no_delay: bool = Field(default=False, description="every order must run at once")
 
 
 class WhatIfAsk(Body):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from backend.service.indexer import delivery_events, market_events
+from backend.service.indexer import delivery_events, market_events, points_events
 from backend.service.indexer.changes import Changes, plain
 from backend.service.indexer.source import Log
 from backend.store import chain as t
 
-_HANDLERS = market_events.HANDLERS | delivery_events.HANDLERS
+_HANDLERS = market_events.HANDLERS | delivery_events.HANDLERS | points_events.HANDLERS
 
 
 def project(log: Log, changes: Changes) -> None:

@@ -14,6 +14,8 @@ from backend.chain.keccak import keccak
 from backend.chain.rpc import Rpc
 
 CONTRACTS = ("Registry", "Treasury", "DeliveryOracle", "BundleMarket", "Certificates", "Settlement")
+OPTIONAL = ("PointsMarket",)
+"""Contracts that a deployment may lack."""
 _WITH_CALLDATA = frozenset({"ComputeOfferAdded", "PowerOfferAdded", "ChunkCleared"})
 _BATCH = 200
 
@@ -80,7 +82,8 @@ class Source:
     def __init__(self, rpc: Rpc, book: AddressBook) -> None:
         self._rpc = rpc
         self._book = book
-        self._by_address = {book[name].address.lower(): book[name] for name in CONTRACTS}
+        names = [*CONTRACTS, *(name for name in OPTIONAL if name in book.contracts)]
+        self._by_address = {book[name].address.lower(): book[name] for name in names}
         market = book["BundleMarket"].abi
         self._functions = {
             keccak(market.function(name).signature.encode())[:4]: market.function(name)

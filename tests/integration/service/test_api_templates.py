@@ -112,3 +112,15 @@ def test_invoices_add_up_to_the_ledger_and_to_the_deliveries(trading: World) -> 
     assert sum(row["net_micro"] for row in lines if row["kind"] == "purchase") == -paid != 0
     assert buyer.get("/invoices/2017-13").status_code == 422
     assert trading.wallet("no invoices").get("/invoices").json() == []
+
+
+def test_the_carbon_statement_follows_the_deliveries(trading: World) -> None:
+    buyer = trading.wallet(BUYERS[0])
+    whole = buyer.get("/carbon-statement", params={"start": START, "end": START + DAY}).json()
+    items = buyer.get("/deliveries").json()["items"]
+    assert whole["matched_wh"] == sum(row["matched_wh"] for row in items)
+    assert 0 < whole["energy_wh"] <= sum(row["energy_wh"] for row in items)
+    assert whole["location_g"] == sum(zone["location_g"] for zone in whole["zones"]) > 0
+    assert buyer.get("/carbon-statement", params={"start": 5, "end": 5}).status_code == 422
+    nothing = trading.wallet("no invoices").get("/carbon-statement", params={"start": 0, "end": 900}).json()
+    assert nothing["energy_wh"] == 0 and nothing["zones"] == []
