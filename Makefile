@@ -71,7 +71,7 @@ test-gas: build ## fails where a figure is more than 2 % above tests/bench/gas.j
 	@$(PYTHON) scripts/gas.py --check >/dev/null
 
 # --- web --------------------------------------------------------------------
-WEB := $(shell find frontend -path frontend/dist -prune -o -type f -not -name schema.ts -print)
+WEB := $(shell find frontend \( -path frontend/dist -o -path frontend/guide \) -prune -o -type f -not -name schema.ts -print)
 
 .build/web: $(WEB) package-lock.json $(shell find backend/api -name '*.py') .build/python .build/node
 	@$(BIN)/bitwatt serve --openapi > .build/openapi.json
@@ -80,7 +80,12 @@ WEB := $(shell find frontend -path frontend/dist -prune -o -type f -not -name sc
 	@node_modules/.bin/vite build --config frontend/vite.config.mts --logLevel warn
 	@touch $@
 
-web: .build/web ## build the web into frontend/dist
+# vite empties frontend/dist, so the guide is built after it
+.build/guide: .build/web mkdocs.yml $(shell find docs frontend/guide -type f)
+	@$(BIN)/mkdocs build --quiet
+	@touch $@
+
+web: .build/web .build/guide ## build web and guide into frontend/dist
 
 test-web: web ## the web's style, rules and budgets
 	@cd frontend && ../node_modules/.bin/biome ci .
