@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from oracle.node.facts import PLANT, SITE_IMPORT, SITE_WORKLOAD, Facts
+from oracle.node.facts import PLANT, SITE_IMPORT, SITE_WORKLOAD, Device, Facts
 from oracle.wire.bundle import Bundle, DeviceRecord, OutcomeEntry, make_bundle
 from oracle.wire.outcomes import agreement_bytes, slot_outcomes, slot_readings
 from oracle.wire.reading import Envelope, Kind, Leaf, Reading
+from oracle.wire.screen import QUALITY_OF, History, Metered, Suspicion, screen
 
 Stream = tuple[int, bytes]
 """(kind, agreement id) for jobs, (kind, asset id as bytes) for sites and plants: what must have been read."""
@@ -21,14 +22,10 @@ class Held(NamedTuple):
     envelope: Envelope
     device: DeviceRecord
 
-    def leaf(self) -> Leaf:
-        """Its leaf; the committee keeps the device's own quality."""
+    def leaf(self, quality: int) -> Leaf:
+        """Its leaf with the committee's quality."""
         return Leaf(
-            self.reading,
-            self.reading.quality,
-            self.device.key_id,
-            self.device.evidence_hash,
-            self.envelope.payload_hash,
+            self.reading, quality, self.device.key_id, self.device.evidence_hash, self.envelope.payload_hash
         )
 
 
@@ -81,12 +78,51 @@ def outcomes_of(facts: Facts, start: int, end: int, leaves: Sequence[Leaf]) -> l
     return entries
 
 
+def metered_of(device: Device, facts: Facts) -> Metered | None:
+    """What a device measures, None when its asset is not registered."""
+    asset = facts.asset(device)
+    if asset is None:
+        return None
+    site = None if device.asset_kind == PLANT else device.asset_id
+    return Metered(asset.nameplate_w, asset.source, site)
+
+
+def meters_of(readings: Iterable[Reading], facts: Facts) -> dict[int, Metered]:
+    """The meters of some readings, as far as the chain knows them."""
+    found = {}
+    for meter_id in {reading.meter_id for reading in readings}:
+        device = facts.devices.get(meter_id)
+        metered = metered_of(device, facts) if device else None
+        if metered is not None:
+            found[meter_id] = metered
+    return found
+
+
+def judge(
+    facts: Facts, held: Sequence[Held], history: History
+) -> tuple[list[int], dict[tuple[int, int], Suspicion]]:
+    """The committee's quality of each reading, never better than the device's own, and what is suspected."""
+    readings = [item.reading for item in held]
+    doubts = screen(readings, meters_of(readings, facts), history)
+    qualities = []
+    for reading in readings:
+        doubt = doubts.get((reading.meter_id, reading.seq))
+        qualities.append(max(reading.quality, QUALITY_OF[doubt]) if doubt else reading.quality)
+    return qualities, doubts
+
+
 def build_bundle(
-    facts: Facts, chain_id: int, epoch: int, start: int, end: int, held: Iterable[Held]
-) -> Bundle:
-    """The bundle of an epoch: all `held` readings (late ones too) and the outcomes that follow from them."""
-    items = list(held)
-    leaves = [item.leaf() for item in items]
-    entries = [(item.envelope, item.reading.quality, item.device) for item in items]
+    facts: Facts,
+    chain_id: int,
+    epoch: int,
+    start: int,
+    end: int,
+    held: Sequence[Held],
+    history: History,
+) -> tuple[Bundle, list[Leaf]]:
+    """The bundle of an epoch, with its leaves: all `held` readings (late ones too) and their outcomes."""
+    qualities, _ = judge(facts, held, history)
+    leaves = [item.leaf(quality) for item, quality in zip(held, qualities, strict=True)]
+    entries = [(item.envelope, leaf.quality, item.device) for item, leaf in zip(held, leaves, strict=True)]
     outcomes = outcomes_of(facts, start, end, leaves)
-    return make_bundle(chain_id, facts.feed_id, epoch, start, end, entries, outcomes)
+    return make_bundle(chain_id, facts.feed_id, epoch, start, end, entries, outcomes), leaves

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from oracle.node.checks import Problem, continuity_problem, problem_of
-from oracle.node.expect import Held, Stream
+from oracle.node.expect import Held, Stream, judge
 from oracle.node.facts import Facts
+from oracle.node.history import StoredHistory
 from oracle.node.store import Store, StoreFull, payload_order
 from oracle.wire.errors import WireError
 from oracle.wire.reading import NO_AGREEMENT, Envelope, Reading, decode_reading
@@ -36,7 +37,10 @@ class Ledger:
 
     def __init__(self, store: Store, facts: Facts, chain_id: int) -> None:
         self._store, self._facts, self._chain_id = store, facts, chain_id
+        self.history = StoredHistory(store)
         self.counters: Counter[str] = Counter()
+        for why, count in store.suspicion_counts().items():
+            self.counters[f"suspected {why}"] = count
         self._load()
 
     def counts(self) -> dict[str, int]:
@@ -249,7 +253,12 @@ class Ledger:
     def book(self, epoch: int, keys: Iterable[Key]) -> None:
         """Marks readings as reported by an epoch on chain."""
         items = [item for key in keys if (item := self.open.pop(key, None))]
-        self._store.report(epoch, items, self.open.values())
+        _, doubts = judge(self._facts, items, self.history)
+        marks = self.history.absorb((item.reading for item in items), self._facts)
+        suspicions = [(*key, doubt.value) for key, doubt in doubts.items()]
+        self._store.report(epoch, items, self.open.values(), marks, suspicions)
+        for _, _, why in suspicions:
+            self.counters[f"suspected {why}"] += 1
         for item in items:
             meter_id = item.reading.meter_id
             seqs = self._open_seqs[meter_id]

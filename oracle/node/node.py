@@ -15,7 +15,7 @@ from oracle.evidence.verify import DEV_CHAIN_ID
 from oracle.node.chain import ChainReader, OracleContract
 from oracle.node.config import ConfigError, NodeConfig, read_secret
 from oracle.node.consensus import ATTEMPTS, VOTE, Committee, Lock, Voter
-from oracle.node.expect import Held, build_bundle, expected
+from oracle.node.expect import build_bundle, expected
 from oracle.node.facts import Facts
 from oracle.node.ledger import Key, Ledger, Receipt
 from oracle.node.peers import Peers
@@ -24,7 +24,7 @@ from oracle.rpc import LeanRpc
 from oracle.wire.bundle import Bundle, decode_bundle, encode_bundle, make_report
 from oracle.wire.errors import WireError
 from oracle.wire.keys import address_of, sha256
-from oracle.wire.reading import Envelope, decode_envelopes, encode_envelopes
+from oracle.wire.reading import Envelope, Leaf, decode_envelopes, encode_envelopes
 from oracle.wire.typed import Report, digest, feed_id
 
 SLICE = 500
@@ -225,13 +225,14 @@ class Node:
         """The report this node would make."""
         start, end = self.config.feed.interval(epoch)
         due = self.ledger.due(end)
-        bundle = build_bundle(self.facts, self.chain_id, epoch, start, end, due)
-        return self._keep(bundle, encode_bundle(bundle), due)
+        history = self.ledger.history
+        bundle, leaves = build_bundle(self.facts, self.chain_id, epoch, start, end, due, history)
+        return self._keep(bundle, encode_bundle(bundle), leaves)
 
-    def _keep(self, bundle: Bundle, encoded: bytes, items: Sequence[Held]) -> Draft:
+    def _keep(self, bundle: Bundle, encoded: bytes, leaves: Sequence[Leaf]) -> Draft:
         digests = (self.facts.policy_hash, self.facts.head_hash, self.committee.config_digest)
-        report = make_report(bundle, encoded, [item.leaf() for item in items], *digests)
-        keys = tuple((item.reading.meter_id, item.reading.seq) for item in items)
+        report = make_report(bundle, encoded, leaves, *digests)
+        keys = tuple((leaf.reading.meter_id, leaf.reading.seq) for leaf in leaves)
         draft = Draft(report, digest(self.contract.separator, report.struct_hash()), encoded, keys)
         self.drafts[draft.digest] = draft
         return draft
@@ -259,10 +260,11 @@ class Node:
         mine = [item for item in due if item.envelope.payload in proposed]
         if len(mine) != len(proposed):
             raise NotTrue(f"{len(proposed) - len(mine)} readings do not belong into this epoch")
-        rebuilt = build_bundle(self.facts, self.chain_id, epoch, start, end, mine)
+        history = self.ledger.history
+        rebuilt, leaves = build_bundle(self.facts, self.chain_id, epoch, start, end, mine, history)
         if encode_bundle(rebuilt) != encoded:
             raise NotTrue("the bundle differs from what its readings make", false=True)
-        draft = self._keep(rebuilt, encoded, mine)
+        draft = self._keep(rebuilt, encoded, leaves)
         lacking = [item.envelope for item in due if item.envelope.payload not in proposed]
         if lacking and not self._certified(epoch, draft, justification):
             raise NotTrue(f"{len(lacking)} readings are left out", lacking)

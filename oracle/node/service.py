@@ -141,6 +141,12 @@ def make_app(node: Node) -> FastAPI:
             for digest, field, problem in node.store.quarantined()
         ]
 
+    @app.get("/suspicions")
+    async def suspicions() -> list[dict[str, object]]:
+        """The latest readings that were reported but not believed, and why."""
+        names = ("epoch", "meter_id", "seq", "why")
+        return [dict(zip(names, row, strict=True)) for row in node.store.suspicions()]
+
     @app.get("/metrics")
     async def metrics() -> Response:
         """Counters in Prometheus text format."""

@@ -30,6 +30,11 @@ CREATE TABLE IF NOT EXISTS readings (
   device INTEGER NOT NULL, payload BLOB NOT NULL, signature BLOB NOT NULL, reported_epoch INTEGER NOT NULL,
   PRIMARY KEY (meter_id, seq)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS inbox (id INTEGER PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS fingerprints (
+  mark INTEGER PRIMARY KEY, meter_id INTEGER NOT NULL, "end" INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS suspicions (
+  epoch INTEGER NOT NULL, meter_id INTEGER NOT NULL, seq INTEGER NOT NULL, why TEXT NOT NULL,
+  PRIMARY KEY (meter_id, seq)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS quarantine (
   payload_hash BLOB PRIMARY KEY, payload BLOB NOT NULL, signature BLOB NOT NULL,
   field TEXT NOT NULL, problem TEXT NOT NULL);
@@ -133,8 +138,18 @@ class Store:
                 at = stop + 64
                 yield Held(decode_reading(payload), Envelope(payload, signature), records[number])
 
-    def report(self, epoch: int, items: Iterable[Held], left: Iterable[Held]) -> None:
-        """Remembers that the report of `epoch` holds these readings; `left` are all that stay unreported."""
+    def report(
+        self,
+        epoch: int,
+        items: Iterable[Held],
+        left: Iterable[Held],
+        marks: Iterable[tuple[int, int, int]] = (),
+        suspicions: Iterable[tuple[int, int, str]] = (),
+    ) -> None:
+        """Remembers that the report of `epoch` holds these readings; `left` are all that stay unreported.
+
+        `marks` are their new fingerprints (mark, meter, end), `suspicions` (meter, seq, why).
+        """
         rows = []
         for reading, envelope, device in items:
             agreement = b"" if reading.agreement_id == NO_AGREEMENT else reading.agreement_id
@@ -143,9 +158,35 @@ class Store:
         with self._db:
             self._db.execute("BEGIN IMMEDIATE")
             self._db.executemany("INSERT OR IGNORE INTO readings VALUES (?,?,?,?,?,?,?,?)", rows)
+            self._db.executemany("INSERT OR IGNORE INTO fingerprints VALUES (?,?,?)", marks)
+            self._db.executemany(
+                "INSERT OR IGNORE INTO suspicions VALUES (?,?,?,?)", [(epoch, *row) for row in suspicions]
+            )
             self._db.execute("DELETE FROM inbox")
             self._write_inbox(left)
             self._db.execute("INSERT OR REPLACE INTO promises VALUES (?, 'booked', x'01')", (epoch,))
+
+    def last_readings(self, meter_id: int, kind: int, most: int) -> list[Reading]:
+        """The last reported readings of one kind of a meter, oldest first."""
+        rows = self._db.execute(
+            "SELECT payload FROM readings WHERE meter_id=? AND kind=? ORDER BY seq DESC LIMIT ?",
+            (meter_id, kind, most),
+        )
+        return [decode_reading(payload) for (payload,) in rows][::-1]
+
+    def origin(self, mark: int) -> tuple[int, int] | None:
+        """(meter, end) of the first window with a fingerprint."""
+        row = self._db.execute('SELECT meter_id, "end" FROM fingerprints WHERE mark=?', (mark,)).fetchone()
+        return (row[0], row[1]) if row else None
+
+    def suspicions(self, most: int = 1000) -> list[tuple[int, int, int, str]]:
+        """(epoch, meter, seq, why) of the latest readings that were reported but not believed."""
+        query = "SELECT * FROM suspicions ORDER BY epoch DESC, meter_id, seq LIMIT ?"
+        return list(self._db.execute(query, (most,)))
+
+    def suspicion_counts(self) -> dict[str, int]:
+        """How many readings were not believed, by reason."""
+        return dict(self._db.execute("SELECT why, COUNT(*) FROM suspicions GROUP BY why"))
 
     def booked(self) -> set[int]:
         """Epochs whose reported readings are marked."""

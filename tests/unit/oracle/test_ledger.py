@@ -240,9 +240,9 @@ def test_bundle_of_an_epoch_takes_late_readings_but_settles_its_own_slot() -> No
     accept(ledger, reading(quantity=220_000), reading(SITE_METER, 2, quantity=220_000))
     accept(ledger, job(3, 0), job(4, 1, quantity=1_800_000))
     late = ledger.due(START + SLOT)
-    bundle = build_bundle(known, CHAIN, 0, START, START + SLOT, late)
+    bundle, _ = build_bundle(known, CHAIN, 0, START, START + SLOT, late, ledger.history)
     assert unpack_outcomes(bundle.outcomes[0].packed) == [Outcome(2000, 220)]
-    next_bundle = build_bundle(known, CHAIN, 1, START + SLOT, START + 2 * SLOT, late)
+    next_bundle, _ = build_bundle(known, CHAIN, 1, START + SLOT, START + 2 * SLOT, late, ledger.history)
     assert unpack_outcomes(next_bundle.outcomes[0].packed) == [Outcome(0, 0)]
     assert len(next_bundle.entries) == 4
 
@@ -252,7 +252,7 @@ def test_estimated_values_never_match(store: Store) -> None:
     ledger = Ledger(store, known, CHAIN)
     accept(ledger, reading(quantity=220_000, quality=1), reading(SITE_METER, 2, quantity=220_000))
     accept(ledger, job(3, 0), job(4, 1, quantity=1_800_000))
-    bundle = build_bundle(known, CHAIN, 0, START, START + SLOT, ledger.due(START + SLOT))
+    bundle, _ = build_bundle(known, CHAIN, 0, START, START + SLOT, ledger.due(START + SLOT), ledger.history)
     assert unpack_outcomes(bundle.outcomes[0].packed) == [Outcome(2000, 0)]
     assert {entry.quality for entry in bundle.entries} == {0, 1}
 
