@@ -2,12 +2,19 @@
 pragma solidity ^0.8.28;
 
 import {ERC1155} from "@openzeppelin/contracts/token/ERC1155/ERC1155.sol";
+import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
+import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {ICertificates} from "./interfaces/ICertificates.sol";
+import {IRegistry} from "./interfaces/IRegistry.sol";
 import {CertificateId} from "./libraries/CertificateId.sol";
 
 /// @title Certificates
 /// @notice See ICertificates: the interface is the document.
-contract Certificates is ICertificates, ERC1155 {
+contract Certificates is ICertificates, ERC1155, EIP712 {
+    bytes32 private constant EXPORT =
+        keccak256("Export(address account,uint256 id,bytes32 registry,bytes32 serial)");
+    uint256 public constant override unitsPerExternal = 1_000_000;
+
     /// @dev 255..128 retired | 127..0 minted
     struct Supply {
         uint128 minted;
@@ -15,12 +22,15 @@ contract Certificates is ICertificates, ERC1155 {
     }
 
     address private immutable DEPLOYER;
+    IRegistry private immutable REGISTRY;
     address private settlement;
     mapping(uint256 id => Supply) private supplies;
     mapping(uint256 id => mapping(address beneficiary => uint256)) public override retiredFor;
+    mapping(bytes32 registry => mapping(bytes32 serial => bool)) public override serialUsed;
 
-    constructor() ERC1155("") {
+    constructor(address registry) ERC1155("") EIP712("BitWatt Certificates", "1") {
         DEPLOYER = msg.sender;
+        REGISTRY = IRegistry(registry);
     }
 
     /// @inheritdoc ICertificates
@@ -69,6 +79,21 @@ contract Certificates is ICertificates, ERC1155 {
         emit Retired(msg.sender, id, amount, beneficiary, purposeHash);
     }
 
+    /// @inheritdoc ICertificates
+    function exportUnits(uint256 id, bytes32 registry, bytes32 serial, bytes calldata confirmation) external {
+        require(id >> 248 == CertificateId.CERTIFICATE, NotCertificate(id));
+        require(!serialUsed[registry][serial], SerialUsed(registry, serial));
+        (address signer,,) = ECDSA.tryRecoverCalldata(hashExport(msg.sender, id, registry, serial), confirmation);
+        require(signer != address(0) && REGISTRY.isOperator(signer), NotConfirmed(signer));
+
+        serialUsed[registry][serial] = true;
+        _burn(msg.sender, id, unitsPerExternal);
+        _addRetired(id, unitsPerExternal, msg.sender);
+
+        emit Retired(msg.sender, id, unitsPerExternal, msg.sender, keccak256(abi.encode(registry, serial)));
+        emit Exported(msg.sender, id, registry, serial, unitsPerExternal);
+    }
+
     /// @dev Without the receiver callback: a receiver must not be able to stop a settlement.
     function _mintQuietly(address account, uint256 id, uint256 amount) private {
         uint256[] memory ids = new uint256[](1);
@@ -102,6 +127,15 @@ contract Certificates is ICertificates, ERC1155 {
     /// @inheritdoc ICertificates
     function totalSupply(uint256 id) external view returns (uint256) {
         return supplies[id].minted - supplies[id].retired;
+    }
+
+    /// @inheritdoc ICertificates
+    function hashExport(address account, uint256 id, bytes32 registry, bytes32 serial)
+        public
+        view
+        returns (bytes32)
+    {
+        return _hashTypedDataV4(keccak256(abi.encode(EXPORT, account, id, registry, serial)));
     }
 
     /// @inheritdoc ICertificates

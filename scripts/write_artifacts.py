@@ -20,6 +20,7 @@ CONTRACTS = (
     "BundleMarket",
     "Certificates",
     "Settlement",
+    "PointsMarket",
 )
 ADDRESS_BYTES = 20
 

@@ -21,6 +21,7 @@ CAUSES = {
         *("Bonded", "BondReturned", "Equivocated", "Disputed", "Ruled"),
         *("LeafDisputed", "LeafAnswered", "LeafUnanswered"),
     ),
+    "PointsMarket": ("Filled",),
     "Settlement": ("SlotSettled", "SlotRefunded", "PlantMetered", "PlantPaid", "GridReleased"),
 }
 Nets = dict[str, tuple[int, int]]
@@ -128,6 +129,9 @@ def _apply(book: _Book, event: Event, rows: tuple[Settled, ...] | None) -> int |
     """Adds what an event moves; gives the penalty due where it has one."""
     if event.contract == "DeliveryOracle":
         _oracle(book, event)
+        return None
+    if event.contract == "PointsMarket":
+        _sold(book, event)
         return None
     batch = book.facts.batch(event.args["batchId"])
     if batch is None or batch.prices is None:
@@ -255,6 +259,15 @@ def _grid_released(book: _Book, batch: Batch, event: Event) -> None:
     grid = grid_account(batch, event.args["zoneId"]) or "no grid offer"
     left = event.args["releasedMicro"]
     book.add(grid, left, -left)
+
+
+# --- points market ---------------------------------------------------------------
+def _sold(book: _Book, event: Event) -> None:
+    """What a fill pays; who paid whom follows from the side of the offer's maker."""
+    maker, taker = event.args["maker"].lower(), event.args["taker"].lower()
+    seller, buyer = (maker, taker) if event.args["makerSells"] else (taker, maker)
+    book.add(buyer, -event.args["costMicro"], 0)
+    book.add(seller, event.args["costMicro"], 0)
 
 
 # --- oracle ------------------------------------------------------------------------

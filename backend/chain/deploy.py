@@ -137,12 +137,13 @@ def deployment(owner: str, first_nonce: int, settings: DeploySettings) -> tuple[
     committee = (members, settings.quorum, *bonds, settings.dispute_window, settings.committee_delay)
     oracle = create("DeliveryOracle", registry, treasury, *committee)
     market = create("BundleMarket", registry, treasury, oracle)
-    certificates = create("Certificates")
+    certificates = create("Certificates", registry)
     parts = (registry, treasury, oracle, market, certificates)
     delays = (settings.refund_delay, settings.missing_grace)
     settlement = create("Settlement", *parts, settings.feed_id, *delays)
+    points = create("PointsMarket", treasury, certificates)
     wire("Registry", oracle)
-    wire("Treasury", [market, settlement, oracle])
+    wire("Treasury", [market, settlement, oracle, points])
     wire("Certificates", settlement)
     return calls, book
 

@@ -5,6 +5,7 @@ import {BundleMarket} from "../../../contracts/BundleMarket.sol";
 import {Certificates} from "../../../contracts/Certificates.sol";
 import {DeliveryOracle} from "../../../contracts/DeliveryOracle.sol";
 import {DevToken} from "../../../contracts/DevToken.sol";
+import {PointsMarket} from "../../../contracts/PointsMarket.sol";
 import {Registry} from "../../../contracts/Registry.sol";
 import {Settlement} from "../../../contracts/Settlement.sol";
 import {Treasury} from "../../../contracts/Treasury.sol";
@@ -51,6 +52,7 @@ abstract contract World is Check {
     BundleMarket internal market;
     Certificates internal certificates;
     Settlement internal settlement;
+    PointsMarket internal points;
 
     uint256[] internal memberKeys;
     address[] internal accounts;
@@ -79,7 +81,8 @@ abstract contract World is Check {
         treasury = new Treasury(address(token), 1 days);
         oracle = new DeliveryOracle(address(registry), address(treasury), members, 3, BOND, DISPUTE_BOND, WINDOW, COMMITTEE_DELAY);
         market = new BundleMarket(address(registry), address(treasury), address(oracle));
-        certificates = new Certificates();
+        certificates = new Certificates(address(registry));
+        points = new PointsMarket(address(treasury), address(certificates));
         settlement = new Settlement(
             address(registry),
             address(treasury),
@@ -97,8 +100,9 @@ abstract contract World is Check {
 
     /// @dev Who may post in the Treasury.
     function _modules() internal view virtual returns (address[] memory list) {
-        list = new address[](3);
+        list = new address[](4);
         (list[0], list[1], list[2]) = (address(market), address(settlement), address(oracle));
+        list[3] = address(points);
     }
 
     /// @dev Keys whose addresses ascend, as the oracle wants them.
