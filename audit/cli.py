@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ from audit.archive import Archive
 from audit.chain import BookError, Chain, read_book
 from audit.facts import Facts
 from audit.gather import Gatherer, Progress, Window
+from audit.memo import Memo, MemoError
 from audit.output import full_report, show, summary
 from audit.rpc import Rpc, RpcError, RpcUnreachable
 from audit.run import CHECKS, run
@@ -37,11 +39,18 @@ UNUSABLE = 2
 
 
 def audit(
-    rpc_url: str, archive: Path, book: Path | None = None, window: Window | None = None, quiet: bool = True
+    rpc_url: str,
+    archive: Path,
+    book: Path | None = None,
+    window: Window | None = None,
+    quiet: bool = True,
+    state: Path | None = None,
 ) -> tuple[Facts, list[Checked]]:
     """What was read, and every check's verdict.
 
-    Raises BookError, RpcError or RpcUnreachable where nothing can be read at all."""
+    `state` is the folder that remembers signatures verified before. Raises BookError, MemoError, RpcError or
+    RpcUnreachable where nothing can be read at all."""
+    memo = Memo(state)
     path = book or archive / "addresses.json"
     try:
         content = path.read_bytes()
@@ -59,6 +68,7 @@ def audit(
         try:
             chain = Chain(rpc, addresses)
             facts = Gatherer(chain, Archive(archive), window or Window(), progress).facts()
+            facts = replace(facts, memo=memo)
         finally:
             rpc.close()
         bar.reset(task, description="checking", total=len(CHECKS))
@@ -81,6 +91,10 @@ def command(
     ] = None,
     start: Annotated[int | None, typer.Option("--from", help="unix second the audited time begins")] = None,
     end: Annotated[int | None, typer.Option("--to", help="unix second the audited time ends")] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(help="folder that remembers verified signatures: a killed or later audit goes on there"),
+    ] = None,
     report: Annotated[
         Path | None, typer.Option(help="write the signed report: NAME.json or NAME.pdf; needs --key")
     ] = None,
@@ -97,8 +111,8 @@ def command(
     identity = _identity(report, key, as_json)
     window = Window(start, end)
     try:
-        facts, checks = audit(rpc, archive, book, window, as_json or not sys.stderr.isatty())
-    except (BookError, RpcError, RpcUnreachable) as error:
+        facts, checks = audit(rpc, archive, book, window, as_json or not sys.stderr.isatty(), state)
+    except (BookError, MemoError, RpcError, RpcUnreachable) as error:
         _refuse(str(error), as_json)
     if report is not None and identity is not None:
         write_report(report, full_report(facts, window, checks), identity)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from audit.abi import Call, Event
 from audit.archive import Archive, Document
 from audit.bundle import Parsed
+from audit.memo import Memo
 from oracle.wire.typed import Report
 
 Terms = Mapping[str, Any]
@@ -294,7 +295,7 @@ class Views:
 class Facts:
     """Everything read from chain and archive; compared by identity, so that derived tables can be cached.
 
-    `step` moves the progress bar of long checks."""
+    `step` moves the progress bar of long checks; `memo` remembers what an earlier audit found good."""
 
     chain_id: int
     addresses: Mapping[str, str]
@@ -316,6 +317,7 @@ class Facts:
     files: Mapping[int, BatchFiles] = field(default_factory=dict)
     archive: Archive | None = None
     step: Callable[[int], None] | None = None
+    memo: Memo = field(default_factory=Memo)
 
     def address(self, contract: str) -> str:
         """Address of a contract of the book."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Iterator
 from itertools import pairwise
@@ -9,9 +10,8 @@ from itertools import pairwise
 from audit.bundle import Item
 from audit.eip712 import keccak
 from audit.facts import DeviceFact, Facts, ReportFact, asset_at
+from audit.signatures import Signed, verified_everywhere
 from audit.verdict import Result, Tally, check
-from oracle.wire.errors import WireError
-from oracle.wire.keys import DevicePublicKey
 from oracle.wire.reading import NO_AGREEMENT, Kind, Reading
 
 SITE_IMPORT, SITE_WORKLOAD, PLANT = 0, 1, 2
@@ -79,34 +79,57 @@ def encoding(facts: Facts) -> Result:
 def signature(facts: Facts) -> Result:
     tally = Tally()
     history = devices_by_meter(facts)
-    keys: dict[tuple[bytes, bytes], DevicePublicKey | None] = {}
-    for item, entry in every(facts):
-        tally.checked += 1
-        if facts.step is not None and tally.checked % 500 == 0:
-            facts.step(500)
-        reading = entry.reading
-        if reading is None:
-            tally.fail(where(item, entry), "a signed reading", entry.problem)
+    waiting: list[tuple[ReportFact, Item, bool]] = []
+    rows: list[Signed] = []
+    notes: list[tuple[bytes, int, int]] = []
+    for item in facts.reports:
+        begin = len(rows)
+        found, readable_ones = _signed_rows(tally, item, history)
+        note = _note(item, [row for _, _, row in found])
+        if readable_ones and facts.memo.knows(note):
             continue
-        candidates = holding(history.get(reading.meter_id, []), item, reading)
-        for device in reversed(candidates):
-            point = device.terms["x"], device.terms["y"]
-            if point not in keys:
-                keys[point] = _key(*point)
-            key = keys[point]
-            if key is not None and key.verify(entry.payload, entry.signature):
-                break
-        else:
-            found = "not by any of them" if candidates else "no attestation holds"
-            tally.fail(where(item, entry), f"signed by the key of meter {reading.meter_id} on chain", found)
+        for entry, attested, row in found:
+            waiting.append((item, entry, attested))
+            rows.append(row)
+        if readable_ones:
+            notes.append((note, begin, len(rows)))
+    good = verified_everywhere(rows, facts.step)
+    for (item, entry, attested), passed in zip(waiting, good, strict=True):
+        if not passed and entry.reading is not None:
+            due = f"signed by the key of meter {entry.reading.meter_id} on chain"
+            tally.fail(where(item, entry), due, "not by any of them" if attested else "no attestation holds")
+    for note, begin, end in notes:
+        if all(good[begin:end]):
+            facts.memo.note(note)
     return tally.result()
 
 
-def _key(x: bytes, y: bytes) -> DevicePublicKey | None:
-    try:
-        return DevicePublicKey(x, y)
-    except WireError:
-        return None
+def _signed_rows(
+    tally: Tally, item: ReportFact, history: dict[int, list[DeviceFact]]
+) -> tuple[list[tuple[Item, bool, Signed]], bool]:
+    """(reading, whether an attestation holds, what to verify) of a bundle, and whether all could be read."""
+    found: list[tuple[Item, bool, Signed]] = []
+    whole = True
+    for entry in item.bundle.items:
+        tally.checked += 1
+        reading = entry.reading
+        if reading is None:
+            tally.fail(where(item, entry), "a signed reading", entry.problem)
+            whole = False
+            continue
+        held = holding(history.get(reading.meter_id, []), item, reading)
+        points = tuple((device.terms["x"], device.terms["y"]) for device in reversed(held))
+        found.append((entry, bool(held), (entry.payload, entry.signature, points)))
+    return found, whole
+
+
+def _note(item: ReportFact, rows: list[Signed]) -> bytes:
+    """A hash over all that the verdict on a bundle's signatures depends on."""
+    hashed = hashlib.sha256(b"readings.signature/1" + item.document.expected)
+    for payload, signature_, points in rows:
+        for part in (payload, signature_, *(word for point in points for word in point)):
+            hashed.update(len(part).to_bytes(4, "big") + part)
+    return hashed.digest()
 
 
 @check("readings.device", "bundle device table = DeviceAttestation on chain; keyId, evidenceHash, asset kind")

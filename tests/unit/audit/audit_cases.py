@@ -32,7 +32,7 @@ def flipped(at: int) -> Change:
 
 def only(kind: Kind, **values: Any) -> Change:
     """Changes fields of the readings of one kind."""
-    return lambda reading: replace(reading, **values) if reading.kind == kind else reading
+    return lambda reading: reading._replace(**values) if reading.kind == kind else reading
 
 
 def when(kind: Kind, change: Callable[[Any], Any]) -> Change:
@@ -129,7 +129,7 @@ def moved_key(world: World) -> None:
 
 def forged(envelope: Envelope) -> Envelope:
     """An envelope with one bit of its signature flipped."""
-    return replace(envelope, signature=flipped(20)(envelope.signature))
+    return envelope._replace(signature=flipped(20)(envelope.signature))
 
 
 def voided(world: World) -> None:

@@ -80,12 +80,12 @@ CASES = (
     Case(
         "readings.sequence",
         "seq 4 of meter 103 next",
-        {"reading": when(Kind.GENERATION, lambda r: replace(r, seq=r.seq * 3))},
+        {"reading": when(Kind.GENERATION, lambda r: r._replace(seq=r.seq * 3))},
     ),
     Case(
         "readings.register",
         "meter 103 kind 1",
-        {"reading": when(Kind.GENERATION, lambda r: replace(r, register=r.register + r.seq))},
+        {"reading": when(Kind.GENERATION, lambda r: r._replace(register=r.register + r.seq))},
     ),
     Case(
         "readings.unique",
@@ -93,7 +93,7 @@ CASES = (
         {"reading": only(Kind.GENERATION, start=START, end=START + 900)},
     ),
     Case(
-        "readings.slots", "meter 103", {"reading": when(Kind.GENERATION, lambda r: replace(r, end=r.end - 1))}
+        "readings.slots", "meter 103", {"reading": when(Kind.GENERATION, lambda r: r._replace(end=r.end - 1))}
     ),
     Case(
         "readings.nameplate",
