@@ -1,0 +1,1 @@
+"""Virtual power plants: resources, forecasts, spot clearing, dispatch, baselines and their settlement."""
