@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from backend.market.bench import app
+from backend.vpp.bench import vpp
 from oracle.bench import app as oracle_app
 
 app.add_typer(oracle_app, name="oracle", help="what one oracle node does on one core")
+app.command("vpp")(vpp)
 
 __all__ = ["app"]

@@ -26,79 +26,120 @@ BINS = 1 << BIN_BITS
 
 
 @njit(cache=True)
-def _scan(price, quantity):
-    """Lowest price, highest price, Wh bid for, Wh in all."""
-    low, high = np.int64(2**31), np.int64(-(2**31))
-    bought, total = np.int64(0), np.int64(0)
+def _extremes(values):
+    """Lowest and highest value."""
+    low, high = np.int64(values[0]), np.int64(values[0])
+    for n in range(len(values)):
+        low, high = min(low, np.int64(values[n])), max(high, np.int64(values[n]))
+    return low, high
+
+
+@njit(cache=True)
+def _shift(low, high):
+    """How many trailing bits a histogram of BINS bins leaves out."""
+    shift = 0
+    while (high - low) >> shift >= BINS:
+        shift += 1
+    return shift
+
+
+@njit(cache=True)
+def _kth_largest(values, k):
+    """The k-th largest of non-negative integers (k from 1), by leading bits."""
+    low, high = _extremes(values)
+    left = k
+    bins = np.empty(BINS, np.int64)
+    while True:
+        shift = _shift(low, high)
+        bins[:] = 0
+        for n in range(len(values)):
+            if low <= values[n] <= high:
+                bins[(values[n] - low) >> shift] += 1
+        b = (high - low) >> shift
+        while bins[b] < left:
+            left -= bins[b]
+            b -= 1
+        low += b << shift
+        if shift == 0:
+            return low
+        high = min(high, low + (np.int64(1) << shift) - 1)
+
+
+@njit(cache=True)
+def _inside(price, quantity, low, high, in_price, in_wh):
+    """Copies the orders priced low..high; their number, Wh bid above and asked below, and the lowest price
+    above."""
+    count, above, below, next_price = 0, np.int64(0), np.int64(0), np.int64(2**31)
     for n in range(len(price)):
         p, q = np.int64(price[n]), quantity[n]
-        low, high = min(low, p), max(high, p)
-        bought += max(q, np.int64(0))
-        total += abs(q)
-    return low, high, bought, total
-
-
-@njit(cache=True)
-def _crossing(price, quantity, low, high, target):
-    """First tick at which the count from below reaches `target`, and the count there; 0 < target <= all
-    Wh.
-    """
-    base, width_bits, below = low, 0, np.int64(0)
-    while (high - low) >> width_bits:
-        width_bits += 1
-    bins = np.zeros(BINS, np.int64)
-    while True:
-        shift = max(width_bits - BIN_BITS, 0)
-        bins[:] = 0
-        span = np.int64(1) << width_bits
-        for n in range(len(price)):
-            at = np.int64(price[n]) - base
-            if 0 <= at < span:
-                bins[at >> shift] += abs(quantity[n])
-        b = 0
-        while below + bins[b] < target:
-            below += bins[b]
-            b += 1
-        base += np.int64(b) << shift
-        if shift == 0:
-            return base, below + bins[b]
-        width_bits = shift
-
-
-@njit(cache=True)
-def _next_above(price, tick):
-    """Lowest order price above `tick`."""
-    best = np.int64(2**31)
-    for n in range(len(price)):
-        p = np.int64(price[n])
-        if p > tick and p < best:
-            best = p
-    return best
+        if p > high:
+            above += max(q, np.int64(0))
+            next_price = min(next_price, p)
+        elif p < low:
+            below -= min(q, np.int64(0))
+        else:
+            in_price[count], in_wh[count] = price[n], q
+            count += 1
+    return count, above, below, next_price
 
 
 @njit(cache=True)
 def price_of(price, quantity, k_milli):
-    """(price, volume, Wh bid above, bid at, asked below, asked at the price); NO_PRICE where nothing
-    trades.
+    """What an interval clears at: price, volume, Wh bid above, bid at, asked below, asked at the price.
+
+    The price is NO_PRICE where nothing trades.
     """
-    low, high, bought, total = _scan(price, quantity)
-    if bought == 0 or bought == total:
-        return np.int64(NO_PRICE), np.int64(0), np.int64(0), np.int64(0), np.int64(0), np.int64(0)
-    tick, count = _crossing(price, quantity, low, high, bought)
-    if count == bought:
-        tick += (_next_above(price, tick) - tick) * k_milli // 1000
-    above, bid_at, below, ask_at = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
+    nothing = (np.int64(NO_PRICE), np.int64(0), np.int64(0), np.int64(0), np.int64(0), np.int64(0))
+    if len(price) == 0:
+        return nothing
+    all_price, all_quantity = price, quantity
+    low, high = _extremes(price)
+    bins = np.zeros(BINS, np.int64)
+    shift, bought, total = _shift(low, high), np.int64(0), np.int64(0)
     for n in range(len(price)):
-        p, q = np.int64(price[n]), quantity[n]
-        bid, ask = max(q, np.int64(0)), max(-q, np.int64(0))
-        above += bid if p > tick else 0
-        below += ask if p < tick else 0
-        if p == tick:
-            bid_at += bid
-            ask_at += ask
+        q = quantity[n]
+        bought += max(q, np.int64(0))
+        bins[(np.int64(price[n]) - low) >> shift] += abs(q)
+    for b in range(BINS):
+        total += bins[b]
+    if bought == 0 or bought == total:
+        return nothing
+    counted, above, below, next_price = np.int64(0), np.int64(0), np.int64(0), np.int64(2**31)
+    while True:  # one bin of the histogram holds the crossing: look into it more closely
+        b = 0
+        while counted + bins[b] < bought:
+            counted += bins[b]
+            b += 1
+        bottom = low + (np.int64(b) << shift)
+        top = min(high, bottom + (np.int64(1) << shift) - 1)
+        in_price, in_wh = np.empty(len(price), price.dtype), np.empty(len(price), np.int64)
+        size, more, less, beyond = _inside(price, quantity, bottom, top, in_price, in_wh)
+        price, quantity = in_price[:size], in_wh[:size]
+        above, below, next_price = above + more, below + less, min(next_price, beyond)
+        if bottom == top:
+            break
+        low, high, shift = bottom, top, _shift(bottom, top)
+        bins[:] = 0
+        for n in range(size):
+            bins[(np.int64(price[n]) - low) >> shift] += abs(quantity[n])
+    tick, bid_at, ask_at = bottom, np.int64(0), np.int64(0)
+    for n in range(len(price)):
+        bid_at += max(quantity[n], np.int64(0))
+        ask_at -= min(quantity[n], np.int64(0))
+    if counted + bid_at + ask_at == bought:  # balanced: every tick up to the next order's is competitive
+        tick += (next_price - tick) * k_milli // 1000
+        if tick > bottom:
+            below += ask_at
+            bid_at, ask_at = np.int64(0), np.int64(0)
+        if tick == next_price:
+            for n in range(len(all_price)):
+                if all_price[n] == tick:
+                    bid_at += max(all_quantity[n], np.int64(0))
+                    ask_at -= min(all_quantity[n], np.int64(0))
+            above -= bid_at
     volume = min(above + bid_at, below + ask_at)
     if volume == 0:
-        tick = np.int64(NO_PRICE)
+        return nothing
     return tick, volume, above, bid_at, below, ask_at
 
 
@@ -128,7 +169,7 @@ def share(weights, amount, total):
         left -= part
     if left == 0:
         return given
-    edge = np.partition(rest, len(rest) - left)[len(rest) - left]
+    edge = _kth_largest(rest, left)
     for n in range(len(weights)):
         if rest[n] > edge:
             given[n] += 1
@@ -151,7 +192,7 @@ def allot(price, quantity, tick, bids_filled, asks_filled, above, bid_at, below,
         if p == tick:
             if q > 0:
                 marginal_bids += 1
-            else:
+            elif q < 0:
                 marginal_asks += 1
     for side in (1, -1):
         count = marginal_bids if side == 1 else marginal_asks
