@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlmodel import SQLModel
 
-from backend.store import chain, identity, market, operations
+from backend.store import chain, flex, identity, market, operations
 
-MODULES = (identity, market, chain, operations)
+MODULES = (identity, market, chain, operations, flex)
 metadata = SQLModel.metadata
