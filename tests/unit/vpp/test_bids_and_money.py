@@ -6,7 +6,7 @@ from datetime import date
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backend.vpp.calendar import DAY_AHEAD, REAL_TIME, Gates, trading_day
@@ -97,6 +97,7 @@ def test_points_have_no_gaps() -> None:
         assert caught.value.rule == "gap"
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(-20, 20), st.integers(-50, 50).filter(bool)), min_size=1, max_size=12),
        st.lists(st.tuples(st.integers(-20, 20), st.integers(-90, 90).filter(bool)), max_size=12))  # fmt: skip
 def test_awards_add_up_to_the_portfolios(mine: list[tuple[int, int]], others: list[tuple[int, int]]) -> None:
@@ -168,6 +169,7 @@ def test_band() -> None:
     assert band_deviation_milli(1200, 1000, 300, 100) == 0 == band_deviation_milli(1000, 1000, 1, 9)
 
 
+@settings(deadline=None)
 @given(st.integers(-(10**15), 10**15), st.lists(st.integers(0, 2**31 - 1), min_size=1, max_size=50))
 def test_parts_add_up(amount: int, weights: list[int]) -> None:
     if not any(weights):
