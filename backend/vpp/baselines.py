@@ -152,7 +152,7 @@ def baseline(method: str, history: LoadHistory, event: Event) -> Baseline:
     if event.today_w.shape[0] != history.load_w.shape[1]:
         raise FlexError(
             "history", "today_w", len(event.today_w),
-            f"history has {history.load_w.shape[1]} intervals a day; bring clock-change days to the same grid",
+            f"history has {history.load_w.shape[1]} intervals a day; bring clock-change days to that grid",
         )  # fmt: skip
     inputs = {
         "method": method, "version": VERSION, "slot_seconds": history.slot_seconds,
