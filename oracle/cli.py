@@ -51,12 +51,13 @@ def _run_agents(path: Path, role: str, exit_when_done: bool) -> None:
 
     from backend.chain.errors import ChainError
     from oracle.agents.agent import Agent
+    from oracle.agents.drivers.source import SourceError
     from oracle.agents.fleet import FleetError, load_fleet
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     try:
         asyncio.run(Agent(load_fleet(path), role).run(exit_when_done))
-    except (FleetError, ChainError) as error:
+    except (FleetError, SourceError, ChainError) as error:
         print(error, file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:

@@ -7,19 +7,18 @@ import logging
 from collections import deque
 from collections.abc import Sequence
 
-import httpx
-
 from backend.chain.addressbook import load_book
 from backend.chain.errors import ChainError
 from oracle.agents.fleet import Fleet, FleetDevice, FleetError, Row, device_key, read_rows
+from oracle.agents.live import LiveMeter, Mark, open_source
 from oracle.agents.spool import Measured, Spool
+from oracle.agents.transport import transport_of
 from oracle.rpc import LeanRpc
 from oracle.wire.keys import DeviceKey
 from oracle.wire.reading import Envelope, encode_envelopes
 
 log = logging.getLogger("bitwatt.agent")
 POST_READINGS = 500
-_POST_SECONDS = 30.0
 
 
 class Agent:
@@ -34,12 +33,17 @@ class Agent:
         self.spool = Spool(fleet.spool / f"{role}.sqlite", fleet.nodes, chain_id)
         self.now = 0
         self._queues: list[tuple[FleetDevice, DeviceKey, deque[Row]]] = []
+        self._live: list[tuple[LiveMeter, DeviceKey]] = []
         for device in fleet.of_role(role):
+            if device.driver and device.driver.get("kind") != "series":
+                meter = LiveMeter(device, open_source(device.driver))
+                self._live.append((meter, device_key(fleet, device)))
+                continue
             rows = deque(read_rows(device))
             for _ in range(self.spool.next_row(device.meter_id)):
                 rows.popleft()
             self._queues.append((device, device_key(fleet, device), rows))
-        self._client = httpx.AsyncClient(trust_env=False, timeout=_POST_SECONDS)
+        self._transports = {node: transport_of(node) for node in fleet.nodes}
         self._ticked = asyncio.Condition()
 
     @property
@@ -55,11 +59,26 @@ class Agent:
                 ended.append(Measured(device.meter_id, key, rows.popleft()))
         return self.spool.measure(ended)
 
+    async def measure_live(self) -> int:
+        """Reads the devices whose interval has ended; signs and spools what flowed."""
+        found = await asyncio.gather(
+            *(meter.measure(self.now, self.spool.mark(meter.device.meter_id)) for meter, _ in self._live)
+        )
+        ended: list[Measured] = []
+        marks: dict[int, Mark] = {}
+        for (meter, key), (rows, mark) in zip(self._live, found, strict=True):
+            ended += [Measured(meter.device.meter_id, key, row) for row in rows]
+            if mark is not None:
+                marks[meter.device.meter_id] = mark
+        return self.spool.measure(ended, marks)
+
     async def run(self, exit_when_done: bool) -> None:
         """Until cancelled, or until every row is posted to at least one node and the others had a chance."""
         posters = [asyncio.create_task(self._post_to(node)) for node in self.fleet.nodes]
         try:
-            while not (exit_when_done and self.rows_left == 0 and self.spool.waiting() == 0):
+            while not (
+                exit_when_done and not self._live and self.rows_left == 0 and self.spool.waiting() == 0
+            ):
                 for poster in posters:
                     if poster.done():
                         poster.result()
@@ -70,7 +89,10 @@ class Agent:
             for poster in posters:
                 poster.cancel()
             await asyncio.gather(*posters, return_exceptions=True)
-            await self._client.aclose()
+            for meter, _ in self._live:
+                await meter.source.close()
+            for transport in self._transports.values():
+                await transport.close()
             self._rpc.close()
             self.spool.close()
 
@@ -84,6 +106,8 @@ class Agent:
         if now != self.now:
             self.now = now
             self.measure()
+            if self._live:
+                await self.measure_live()
             async with self._ticked:
                 self._ticked.notify_all()
 
@@ -107,12 +131,8 @@ class Agent:
     async def _post(self, node: str, batch: Sequence[tuple[int, Envelope]]) -> set[int] | None:
         """Ids the node wants again later; None when it cannot be reached."""
         body = encode_envelopes([envelope for _, envelope in batch])
-        try:
-            response = await self._client.post(f"{node}/readings", content=body)
-            response.raise_for_status()
-            refused = response.json()["refused"]
-        except (httpx.HTTPError, ValueError, KeyError) as error:
-            log.info("%s does not take readings: %s", node, error)
+        refused = await self._transports[node].post(body)
+        if refused is None:
             return None
         for item in refused:
             if not item["retry"]:

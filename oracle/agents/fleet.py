@@ -6,11 +6,12 @@ import csv
 import json
 import os
 import secrets
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from oracle.agents.drivers.series import SeriesError, read_series
 from oracle.wire.errors import WireError
 from oracle.wire.keys import P256_ORDER, DeviceKey
 from oracle.wire.reading import NO_AGREEMENT
@@ -24,7 +25,10 @@ class FleetError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class FleetDevice:
-    """One device; `kind` is the kind of its rows where they name none."""
+    """One device; `kind` is the kind of its rows where they name none.
+
+    It either replays a file of rows, or has a driver: settings whose `kind` says which one.
+    """
 
     meter_id: int
     role: str
@@ -32,7 +36,8 @@ class FleetDevice:
     asset_id: int
     kind: int
     key: Path
-    replay: Path
+    replay: Path | None = None
+    driver: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +103,23 @@ def _device(here: Path, number: int, entry: dict[str, Any]) -> FleetDevice:
         asset_id=int(entry["asset_id"]),
         kind=int(entry.get("kind", 0)),
         key=(here / entry["key"]).resolve(),
-        replay=(here / entry["replay"]).resolve(),
+        replay=(here / entry["replay"]).resolve() if "replay" in entry else None,
+        driver=_driver(here, dict(entry.get("driver", {}))),
     )
+    if (device.replay is None) == (not device.driver):
+        raise FleetError(f"devices[{number}]: needs either replay or driver")
     if device.role not in ROLES:
         raise FleetError(f"devices[{number}].role: {device.role!r} is neither meter nor workload")
     if not 0 < device.meter_id < 1 << 32:
         raise FleetError(f"devices[{number}].meter_id: {device.meter_id} is no meter")
     return device
+
+
+def _driver(here: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    """Driver settings with their paths made absolute."""
+    if "path" in settings:
+        settings["path"] = str((here / str(settings["path"])).resolve())
+    return settings
 
 
 def device_key(fleet: Fleet, device: FleetDevice) -> DeviceKey:
@@ -135,6 +150,9 @@ def read_rows(device: FleetDevice) -> Iterator[Row]:
     FleetError naming file, line and field.
     """
     last_end = 0
+    if device.replay is None:
+        yield from _series_rows(device)
+        return
     with device.replay.open(newline="", encoding="utf-8") as stream:
         for line, entry in enumerate(csv.DictReader(stream), start=2):
             row = _row(device, line, entry)
@@ -142,6 +160,21 @@ def read_rows(device: FleetDevice) -> Iterator[Row]:
                 raise FleetError(f"{device.replay}: line {line}: end: {row.end} is before the line above")
             last_end = row.end
             yield row
+
+
+def _series_rows(device: FleetDevice) -> Iterator[Row]:
+    """The rows of a `series` driver; none for a live one."""
+    if device.driver.get("kind") != "series":
+        return
+    seconds, last = int(device.driver["interval_seconds"]), -1
+    try:
+        for start, measure in read_series(Path(device.driver["path"]), device.driver):
+            if start <= last:
+                raise FleetError(f"{device.driver['path']}: {start} does not come after {last}")
+            last = start
+            yield Row(start, start + seconds, device.kind, measure.quantity, quality=measure.quality)
+    except (OSError, KeyError, SeriesError) as error:
+        raise FleetError(f"devices: meter {device.meter_id}: {error}") from None
 
 
 def _row(device: FleetDevice, line: int, entry: dict[str, str]) -> Row:

@@ -7,16 +7,19 @@ and the signed reading change in one transaction.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from oracle.agents.fleet import Row
+from oracle.agents.live import Mark
 from oracle.wire.keys import DeviceKey
 from oracle.wire.reading import Envelope, Reading, seal
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meters (meter_id INTEGER PRIMARY KEY, next_seq INTEGER, next_row INTEGER);
+CREATE TABLE IF NOT EXISTS marks (
+  meter_id INTEGER PRIMARY KEY, "end" INTEGER NOT NULL, register_mwh INTEGER NOT NULL, late INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS registers (
   meter_id INTEGER, kind INTEGER, agreement BLOB, value INTEGER,
   PRIMARY KEY (meter_id, kind, agreement)) WITHOUT ROWID;
@@ -29,7 +32,7 @@ CREATE INDEX IF NOT EXISTS outbox_due ON outbox (node, due);
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A row of a device's replay that has come to its end."""
+    """A row of a device that has come to its end."""
 
     meter_id: int
     key: DeviceKey
@@ -63,8 +66,18 @@ class Spool:
         """How many rows of a device's replay are spooled already."""
         return self._meters.get(meter_id, (0, 0))[1]
 
-    def measure(self, items: Iterable[Measured]) -> int:
-        """Signs readings for rows that have ended and puts them out to every node; returns how many."""
+    def mark(self, meter_id: int) -> Mark | None:
+        """Where the register of a device with a driver stood last."""
+        row = self._db.execute(
+            'SELECT "end", register_mwh, late FROM marks WHERE meter_id=?', (meter_id,)
+        ).fetchone()
+        return Mark(row[0], row[1], bool(row[2])) if row else None
+
+    def measure(self, items: Iterable[Measured], marks: Mapping[int, Mark] | None = None) -> int:
+        """Signs readings for rows that have ended and puts them out to every node; returns how many.
+
+        `marks` are the register states that the rows lead up to: they change in the same transaction.
+        """
         meters: dict[int, tuple[int, int]] = {}
         registers: dict[tuple[int, int, bytes], int] = {}
         sealed: list[tuple[Envelope, int]] = []
@@ -88,8 +101,8 @@ class Spool:
             sealed.append((seal(item.key, reading), row.end + row.delay_seconds))
             meters[meter_id] = (seq + 1, position + 1)
             registers[stream] = register
-        if sealed:
-            self._write(meters, registers, sealed)
+        if sealed or marks:
+            self._write(meters, registers, sealed, marks or {})
             self._meters.update(meters)
             self._registers.update(registers)
         return len(sealed)
@@ -99,6 +112,7 @@ class Spool:
         meters: dict[int, tuple[int, int]],
         registers: dict[tuple[int, int, bytes], int],
         sealed: list[tuple[Envelope, int]],
+        marks: Mapping[int, Mark],
     ) -> None:
         with self._db:
             self._db.execute("BEGIN IMMEDIATE")
@@ -106,6 +120,10 @@ class Spool:
             self._db.executemany(
                 "INSERT OR REPLACE INTO meters VALUES (?,?,?)",
                 [(meter_id, *state) for meter_id, state in meters.items()],
+            )
+            self._db.executemany(
+                "INSERT OR REPLACE INTO marks VALUES (?,?,?,?)",
+                [(meter_id, *mark) for meter_id, mark in marks.items()],
             )
             self._db.executemany(
                 "INSERT OR REPLACE INTO registers VALUES (?,?,?,?)",

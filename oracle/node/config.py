@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 FAULTS = ("", "lie", "stall")
 
@@ -41,7 +42,9 @@ class NodeConfig:
     one too. `grace_seconds`: chain time after the end of an epoch until it is closed without missing
     readings. `turn_seconds`: wall time until the next member takes the lead, doubled
     with every turn of an epoch. `fault` is for development
-    chains only.
+    chains only. `mqtt`: a broker to take readings from as well, mqtt(s)://[user:password@]host[:port].
+    `dev_broker`: run that broker in this process, on development chains only.
+    `max_store_mib`: how far the store may grow before readings are refused (0: as far as the disk lets it).
     """
 
     key: Path
@@ -57,10 +60,22 @@ class NodeConfig:
     turn_seconds: float = 1.0
     poll_seconds: float = 0.03
     fault: str = ""
+    mqtt: str = ""
+    max_store_mib: int = 0
+    dev_broker: bool = False
 
 
 _REQUIRED = {"key", "store", "archive", "book", "rpc", "port", "nodes", "feed"}
-_OPTIONAL = {"host", "grace_seconds", "turn_seconds", "poll_seconds", "fault"}
+_OPTIONAL = {
+    "host",
+    "grace_seconds",
+    "turn_seconds",
+    "poll_seconds",
+    "fault",
+    "mqtt",
+    "max_store_mib",
+    "dev_broker",
+}
 
 
 def load_config(path: Path, fault: str = "") -> NodeConfig:
@@ -93,6 +108,9 @@ def load_config(path: Path, fault: str = "") -> NodeConfig:
             turn_seconds=float(table.get("turn_seconds", 1.0)),
             poll_seconds=float(table.get("poll_seconds", 0.03)),
             fault=fault or str(table.get("fault", "")),
+            mqtt=str(table.get("mqtt", "")),
+            dev_broker=table.get("dev_broker") is True,
+            max_store_mib=int(table.get("max_store_mib", 0)),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigError(f"{path}: {error!r}") from None
@@ -114,6 +132,9 @@ def _check(path: Path, config: NodeConfig) -> None:
         "turn_seconds": config.turn_seconds <= 0,
         "poll_seconds": config.poll_seconds <= 0,
         "fault": config.fault not in FAULTS,
+        "mqtt": bool(config.mqtt) and urlsplit(config.mqtt).scheme not in ("mqtt", "mqtts"),
+        "dev_broker": config.dev_broker and not config.mqtt,
+        "max_store_mib": config.max_store_mib < 0,
     }
     for name, wrong in problems.items():
         if wrong:

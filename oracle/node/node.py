@@ -79,6 +79,8 @@ class Node:
             raise ConfigError(f"{self.address} is not a member of the committee")
         self.secret = secret
         self.store = Store(config.store)
+        if config.max_store_mib:
+            self.store.limit_mib(config.max_store_mib)
         self.archive = Archive(config.archive)
         self.facts = Facts(self.feed_id)
         self.ledger = Ledger(self.store, self.facts, self.chain_id)

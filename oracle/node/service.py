@@ -19,6 +19,7 @@ from oracle.archive import ArchiveError
 from oracle.node import cosign, duty, faults
 from oracle.node.config import NodeConfig
 from oracle.node.consensus import ATTEMPTS
+from oracle.node.mqtt import mqtt_loop, receipt_json
 from oracle.node.node import Node
 from oracle.node.peers import Answer
 from oracle.node.store import StoreFull
@@ -76,13 +77,7 @@ def make_app(node: Node) -> FastAPI:
         if node.config.fault == "stall":
             await asyncio.sleep(faults.STALL_SECONDS)
         receipt = await node.ingest(await _body(request, MAX_MESSAGE_BYTES))
-        refused = [
-            {"index": index, "field": problem.field, "problem": problem.text, "retry": problem.retry}
-            for index, problem in receipt.refused
-        ]
-        return JSONResponse(
-            {"accepted": receipt.accepted, "duplicates": receipt.duplicates, "refused": refused}
-        )
+        return JSONResponse(receipt_json(receipt))
 
     @app.post("/peer/{step}")
     async def peer(step: str, request: Request) -> Response:
@@ -167,11 +162,22 @@ def make_app(node: Node) -> FastAPI:
 def _lifespan(node: Node) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        task = asyncio.create_task(duty_loop(node))
-        task.add_done_callback(_stop_on_error)
+        broker = None
+        if node.config.dev_broker:
+            from oracle.node.dev_broker import start_dev_broker
+
+            broker = await start_dev_broker(node.config.mqtt, node.chain_id)
+        tasks = [asyncio.create_task(duty_loop(node))]
+        if node.config.mqtt:
+            tasks.append(asyncio.create_task(mqtt_loop(node, node.config.mqtt)))
+        for task in tasks:
+            task.add_done_callback(_stop_on_error)
         yield
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if broker:
+            await broker.shutdown()
         await node.close()
 
     return lifespan
@@ -180,7 +186,7 @@ def _lifespan(node: Node) -> Callable[[FastAPI], AbstractAsyncContextManager[Non
 def _stop_on_error(task: asyncio.Task[None]) -> None:
     """A node whose duty loop fails must not look alive: it logs why and ends."""
     if not task.cancelled() and task.exception():
-        log.error("the duty loop failed", exc_info=task.exception())
+        log.error("a loop of the node failed", exc_info=task.exception())
         signal.raise_signal(signal.SIGTERM)
 
 

@@ -83,6 +83,11 @@ class Store:
         """Pages in the file."""
         return int(self._db.execute("PRAGMA page_count").fetchone()[0])
 
+    def limit_mib(self, most: int) -> None:
+        """The file grows to this size and no further: then calls raise StoreFull."""
+        page = int(self._db.execute("PRAGMA page_size").fetchone()[0])
+        self.limit_pages((most << 20) // page)
+
     def limit_pages(self, most: int) -> None:
         """The file grows to this many pages and no further: then calls raise StoreFull."""
         self._db.execute(f"PRAGMA max_page_count={most}")

@@ -1,0 +1,1 @@
+"""Drivers: where a meter's or a machine's numbers come from."""
