@@ -10,7 +10,8 @@ Best profit of
   cheapest slots (cheapest stretch, if contiguous) between start and deadline; lanes beyond all the compute
   that the order could reach count for nothing;
 - a compute offer, per slot: capacity x max(0, best mode's 1000 x pc - e x pe - 1000 x ask);
-- a tranche: Wh x max(0, pe - ask); nothing in a pool that could not power a single lane, for it cannot sell.
+- a tranche: Wh x max(0, pe - ask); nothing in a pool that could not power a single lane, for it cannot sell;
+- storage, lines and flexibility: `asset_profit.py`.
 """
 
 # mypy: allow-untyped-defs, allow-untyped-calls
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from backend.market.asset_profit import AssetProfits, asset_profits
 from backend.market.domain import GREEN, GREY, Book, Certificate, Ints, Solution
 from backend.market.jit import njit, prange
 from backend.market.tables import Tables, tables_of
@@ -39,6 +41,7 @@ class Shortfalls:
     offer_got: Ints
     power_best: Ints
     power_got: Ints
+    assets: AssetProfits
 
 
 def certify(book: Book, solution: Solution) -> Certificate:
@@ -50,14 +53,28 @@ def certificate_of(missed: Shortfalls) -> Certificate:
     """Adds up what the participants missed. An order that got nothing is `unfilled`, else it has `regret`."""
     lost = missed.order_best - missed.order_got
     idle = missed.order_got == 0
+    other = missed.assets
+    flexibility, storage, line = (
+        (sum(best), sum(got))
+        for best, got in (
+            (other.flexibility_best, other.flexibility_got),
+            (other.storage_best, other.storage_got),
+            (other.line_best, other.line_got),
+        )
+    )
     bound = int(missed.order_best.sum()) + int(missed.offer_best.sum()) + int(missed.power_best.sum())
+    welfare = int(missed.order_got.sum()) + int(missed.offer_got.sum()) + int(missed.power_got.sum())
+    bound += flexibility[0] + storage[0] + line[0]
     return Certificate(
-        welfare_milli=int(missed.order_got.sum()) + int(missed.offer_got.sum()) + int(missed.power_got.sum()),
+        welfare_milli=welfare + flexibility[1] + storage[1] + line[1],
         bound_milli=bound,
         unfilled_milli=int(lost[idle].sum()),
         regret_milli=int(lost[~idle].sum()),
         unsold_milli=int((missed.offer_best - missed.offer_got).sum()),
         unused_power_milli=int((missed.power_best - missed.power_got).sum()),
+        flexibility_milli=flexibility[0] - flexibility[1],
+        storage_milli=storage[0] - storage[1],
+        transmission_milli=line[0] - line[1],
     )
 
 
@@ -67,7 +84,9 @@ def shortfalls_of(book: Book, solution: Solution, tables: Tables | None = None) 
     offer_best, offer_got = _offers(tab, solution)
     power_best, power_got = _powers(book, tab, solution)
     best = best_of_orders(book, tab, solution.compute_price)
-    return Shortfalls(best, _orders_got(book, tab, solution), offer_best, offer_got, power_best, power_got)
+    got = orders_got(book, tab, solution)
+    assets = asset_profits(book.assets, book.zone_index(), solution.dispatch, solution.energy_price)
+    return Shortfalls(best, got, offer_best, offer_got, power_best, power_got, assets)
 
 
 def best_of_orders(book: Book, tab: Tables, compute_price: Ints) -> Ints:
@@ -229,7 +248,7 @@ def _shape_prices(
     return greens, mixeds
 
 
-def _orders_got(book: Book, tab: Tables, solution: Solution) -> Ints:
+def orders_got(book: Book, tab: Tables, solution: Solution) -> Ints:
     """Perceived surplus of what each order was given (milli-micro)."""
     f, o = solution.fills, book.orders
     if len(f) == 0:
@@ -249,6 +268,7 @@ def offer_margins(tab: Tables, compute_price: Ints, energy_price: Ints) -> Ints:
     k, z = tab.offer_class, tab.offer_zone
     burnt = tab.offer_energy_wh[:, None, None] * energy_price[z]
     margin: Ints = 1000 * compute_price[k, z] - burnt - 1000 * tab.offer_ask[:, None, None]
+    margin[~tab.offer_modes] = -1  # a mode it does not sell in
     return margin
 
 
@@ -272,10 +292,11 @@ def _powers(book: Book, tab: Tables, solution: Solution) -> tuple[Ints, Ints]:
     for g, offer in enumerate(book.power_offers):
         price = solution.energy_price[tab.power_zone[g], tab.power_mode[g]]
         profit = price[:, None] - offer.ask_micro_per_kwh
+        wh = tab.power_wh[g]
         free = ~tab.starved[tab.power_zone[g], tab.power_mode[g]]
-        best[g] = int((offer.wh * np.maximum(profit, 0)).astype(object).sum(axis=1)[free].sum())
+        best[g] = int((wh * np.maximum(profit, 0)).astype(object).sum(axis=1)[free].sum())
         paid = int((price * solution.sold[g]).astype(object).sum())
-        got[g] = paid - tranche_cost(offer.wh, offer.ask_micro_per_kwh, solution.sold[g])
+        got[g] = paid - tranche_cost(wh, offer.ask_micro_per_kwh, solution.sold[g])
     return _narrow(best), _narrow(got)
 
 

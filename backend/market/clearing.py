@@ -13,10 +13,13 @@ from backend.market.certificate import certify
 from backend.market.coordinate import Effort
 from backend.market.domain import Book, Fills, Solution
 from backend.market.errors import MechanismError
-from backend.market.joint import EFFORTS, clear_joint
+from backend.market.joint import EFFORTS, EXACT_COLUMNS, clear_joint, lp_columns
+from backend.market.joint_assets import clear_with_assets
 from backend.market.leases import clear_fcfs, clear_greedy
 from backend.market.lp import clear_lp
+from backend.market.residual import without_assets
 from backend.market.sequential import clear_sequential
+from backend.market.tables import tables_of
 
 EffortName = Literal["quick", "fine"]
 
@@ -47,14 +50,26 @@ def clear(
         raise MechanismError(f"mechanism = {mechanism!r}: must be one of {', '.join(MECHANISMS)}")
     if effort not in EFFORTS:
         raise MechanismError(f"effort = {effort!r}: must be one of {', '.join(EFFORTS)}")
-    empty = _why_empty(book)
-    if empty:
-        return nothing(book, mechanism, empty)
     chosen = EFFORTS[effort]
     if time_limit is not None:
         chosen = replace(chosen, until=time.monotonic() + time_limit)
+    plain = without_assets(book)
+    if mechanism not in ("joint", "lp") or not book.assets:
+        return _plain(plain, mechanism, chosen, last)
+    small = mechanism == "lp" or lp_columns(book, tables_of(book)) <= EXACT_COLUMNS
+    found = clear_with_assets(
+        book, chosen, last, lambda rest, before: _plain(rest, "joint", chosen, before), small
+    )
+    return replace(found, mechanism=mechanism)
+
+
+def _plain(book: Book, mechanism: str, effort: Effort, last: Solution | None) -> Solution:
+    """Clears a book without assets."""
+    empty = _why_empty(book)
+    if empty:
+        return nothing(book, mechanism, empty)
     solution = (
-        clear_joint(book, chosen, last) if mechanism == "joint" else MECHANISMS[mechanism](book, chosen)
+        clear_joint(book, effort, last) if mechanism == "joint" else MECHANISMS[mechanism](book, effort)
     )
     if len(solution.fills) == 0:
         return nothing(

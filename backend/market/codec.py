@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from backend.market.assets import Dispatch
+from backend.market.assets_codec import asset_rows, assets_from_rows, dispatch_from_rows, dispatch_to_rows
 from backend.market.domain import (
     Bands,
     Book,
@@ -54,6 +56,7 @@ def book_to_json(book: Book) -> bytes:
             | {name: getattr(book.orders, name).tolist() for name in NUMERIC_FIELDS},
             "bands": asdict(book.bands),
         }
+        | asset_rows(book.assets, book.positions)
     )
 
 
@@ -70,6 +73,7 @@ def book_from_json(data: bytes | str) -> Book:
             doc["grid_carbon_g_per_kwh"],
             OrderTable.from_columns(doc["orders"]),
             Bands(**doc["bands"]),
+            *assets_from_rows(doc),
         )
     except KeyError as gap:
         raise BookError(str(gap.args[0]), None, "the field is missing") from gap
@@ -95,6 +99,7 @@ def solution_to_json(solution: Solution) -> bytes:
             "sold_wh": solution.sold.tolist(),
             "certificate": asdict(certificate) if certificate else None,
         }
+        | ({"dispatch_wh": dispatch_to_rows(solution.dispatch)} if _moves(solution.dispatch) else {})
     )
 
 
@@ -112,11 +117,16 @@ def solution_from_json(data: bytes | str) -> Solution:
             uniform=bool(doc["uniform"]),
             certificate=Certificate(**doc["certificate"]) if doc["certificate"] else None,
             reason=doc["reason"],
+            dispatch=dispatch_from_rows(doc["dispatch_wh"]) if "dispatch_wh" in doc else Dispatch(),
         )
     except KeyError as gap:
         raise SolutionError(str(gap.args[0]), None, "the field is missing") from gap
     except (TypeError, ValueError, OverflowError, AttributeError) as wrong:
         raise SolutionError("solution", str(wrong), "has a field of the wrong kind or size") from wrong
+
+
+def _moves(dispatch: Dispatch) -> bool:
+    return any(len(table) for table in (dispatch.shed, dispatch.charge, dispatch.flow))
 
 
 def _power_to_dict(offer: PowerOffer) -> dict[str, object]:

@@ -11,11 +11,12 @@ book, and index n means the same participant everywhere.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from backend.market.assets import Assets, Dispatch, Positions
 from backend.market.orders import Order, OrderTable
 
 Ints = npt.NDArray[np.int64]
@@ -94,11 +95,14 @@ class PowerOffer:
 
 @dataclass(frozen=True, slots=True)
 class Bands:
-    """The prices a batch may publish: compute in [0, compute_max], energy in [energy_min, energy_max]."""
+    """The prices a batch may publish: compute in [0, compute_max], energy in [energy_min, energy_max], each a
+    multiple of its tick."""
 
     compute_max: int = COMPUTE_PRICE_MAX
     energy_min: int = ENERGY_PRICE_MIN
     energy_max: int = ENERGY_PRICE_MAX
+    compute_tick: int = 1
+    energy_tick: int = 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,6 +117,9 @@ class Book:
     grid_carbon: Ints
     orders: OrderTable
     bands: Bands = field(default_factory=Bands)
+    assets: Assets = field(default_factory=Assets)
+    positions: Positions = field(default_factory=Positions)
+    green_carbon: Ints | None = None  # [zone][slot] g/kWh; where the power offers alone do not tell
 
     @staticmethod
     def of(
@@ -124,6 +131,8 @@ class Book:
         grid_carbon: Sequence[Sequence[int]] | Ints,
         orders: Iterable[Order] | OrderTable,
         bands: Bands | None = None,
+        assets: Assets | None = None,
+        positions: Positions | None = None,
     ) -> Book:
         """The canonical, validated book of these parts. `grid_carbon` rows follow the given order of zones.
 
@@ -144,9 +153,42 @@ class Book:
             _frozen(carbon[order]),
             table.sorted_by_id(),
             bands or Bands(),
+            (assets or Assets()).sorted_by_id(),
+            (positions or Positions()).sorted_by_id(),
         )
         validate(book)
         return book
+
+    def sellers(self) -> tuple[ComputeOffer, ...]:
+        """Who sells lanes: the sites, then the positions for sale; `Fills.offer` counts in this order.
+
+        A position for sale is an offer without energy of its own: what it burns is bought already.
+        """
+        rows = {offer.id: offer for offer in self.compute_offers}
+        return self.compute_offers + tuple(
+            ComputeOffer(
+                p.id,
+                rows[p.offer_id].site_id,
+                rows[p.offer_id].class_id,
+                rows[p.offer_id].zone_id,
+                p.lanes,
+                0,
+                p.resale_ask_micro_per_vcu_slot,
+                p.start_slot,
+                p.end_slot,
+            )
+            for p in self.positions.compute
+            if p.resale_ask_micro_per_vcu_slot is not None
+        )
+
+    def open_power(self) -> tuple[PowerOffer, ...]:
+        """The power offers less what earlier batches sold of them, cheapest tranches first."""
+        if not self.positions.power:
+            return self.power_offers
+        return tuple(
+            _less(offer, sum(p.wh for p in self.positions.power if p.offer_id == offer.id))
+            for offer in self.power_offers
+        )
 
     def zone_index(self) -> dict[int, int]:
         """Zone id -> row in every table of the book and the solution."""
@@ -196,7 +238,7 @@ class Fills:
 class Certificate:
     """Welfare, the bound no clearing can pass, and who missed what at these prices (all milli-micro).
 
-    gap = bound - welfare = the sum of the four causes, exactly.
+    gap = bound - welfare = the sum of the causes, exactly.
     """
 
     welfare_milli: int
@@ -205,6 +247,9 @@ class Certificate:
     regret_milli: int
     unsold_milli: int
     unused_power_milli: int
+    flexibility_milli: int = 0
+    storage_milli: int = 0
+    transmission_milli: int = 0
 
     @property
     def gap(self) -> float:
@@ -219,6 +264,7 @@ class Solution:
     compute_price[k][z][m][t] micro per VCU-slot, energy_price[z][m][t] micro per kWh, sold[g][t] Wh.
     `uniform` is False for the reference mechanisms: their buyers pay what the suppliers ask, their price
     tables are zero and there is no certificate. `reason` says why nothing was cleared, else "".
+    `dispatch` has no rows where the book has no assets.
     """
 
     mechanism: str
@@ -229,6 +275,7 @@ class Solution:
     uniform: bool = True
     certificate: Certificate | None = None
     reason: str = ""
+    dispatch: Dispatch = field(default_factory=Dispatch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +299,17 @@ def rank_rows(*columns: Ints) -> Ints:
     for column, width in zip(columns, bits, strict=True):
         key = (key << width) | column
     return np.argsort(key, kind="stable")
+
+
+def _less(offer: PowerOffer, taken: Ints | int) -> PowerOffer:
+    """`offer` without the first `taken[t]` Wh of each slot, cheapest tranches first."""
+    rank = np.argsort(offer.ask_micro_per_kwh, axis=1, kind="stable")
+    amount = np.take_along_axis(offer.wh, rank, axis=1)
+    before = np.cumsum(amount, axis=1) - amount
+    gone = np.clip(np.broadcast_to(np.asarray(taken), (len(amount),))[:, None] - before, 0, amount)
+    left = np.empty_like(amount)
+    np.put_along_axis(left, rank, amount - gone, axis=1)
+    return replace(offer, wh=left)
 
 
 def _frozen(values: npt.ArrayLike) -> Ints:

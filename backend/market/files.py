@@ -2,7 +2,8 @@
 
 A Parquet book is a folder: `orders.parquet` (one column per field of an order), `compute_offers.parquet`,
 `power_offers.parquet` (one row per offer, `wh` and `ask_micro_per_kwh` as lists of lists) and `grid.json`
-with slots, zones, classes, grid carbon and bands.
+with slots, zones, classes, grid carbon and bands. Assets and positions are tables of their own, absent
+where there are none.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from backend.market.assets_codec import KINDS, assets_from_rows, parquet_schema
 from backend.market.codec import book_from_json, book_to_json, solution_from_json
 from backend.market.domain import (
     Bands,
@@ -58,6 +60,10 @@ def write_book(book: Book, path: Path) -> None:
         pa.Table.from_pylist(doc["compute_offers"], _compute_schema()), path / "compute_offers.parquet"
     )
     pq.write_table(pa.Table.from_pylist(doc["power_offers"], _power_schema()), path / "power_offers.parquet")
+    for kind in KINDS:
+        (path / f"{kind}.parquet").unlink(missing_ok=True)
+        if kind in doc:
+            pq.write_table(pa.Table.from_pylist(doc[kind], parquet_schema(kind)), path / f"{kind}.parquet")
 
 
 def _read_folder(path: Path) -> Book:
@@ -69,6 +75,8 @@ def _read_folder(path: Path) -> Book:
         orders = pq.read_table(path / "orders.parquet")
         compute = pq.read_table(path / "compute_offers.parquet").to_pylist()
         power = pq.read_table(path / "power_offers.parquet").to_pylist()
+        files = {kind: path / f"{kind}.parquet" for kind in KINDS}
+        assets = {kind: pq.read_table(file).to_pylist() for kind, file in files.items() if file.exists()}
     except FileNotFoundError as gone:
         raise BookError("file", str(gone.filename), "the book's folder lacks this file") from gone
     except (ValueError, pa.ArrowException) as wrong:
@@ -83,6 +91,7 @@ def _read_folder(path: Path) -> Book:
             np.array(doc["grid_carbon_g_per_kwh"], dtype=np.int64),
             _orders(orders),
             Bands(**doc["bands"]),
+            *assets_from_rows(assets),
         )
     except KeyError as gap:
         raise BookError(str(gap.args[0]), None, "the field is missing") from gap

@@ -4,6 +4,7 @@ Variables: lanes of every order, strand (green-only, free) and zone; their VCU-s
 lanes of every offer by mode and slot; Wh of every tranche. Rows: an order's strands fill in proportion;
 VCU-slots = lanes x duration; at most one VCU-slot per lane and slot; compute sold = compute used per cell;
 site capacity; energy burnt = energy sold per pool. Duals of the last two are rents and energy prices.
+Storage, lines and flexibility add columns to the pools (`lp_assets.py`).
 """
 
 # mypy: allow-untyped-defs, allow-untyped-calls
@@ -18,6 +19,7 @@ import scipy.sparse as sp
 
 from backend.market.domain import Book, Ints, Solution
 from backend.market.errors import MechanismError
+from backend.market.lp_assets import AssetColumns, Plan, plan_of, put_assets
 from backend.market.supply import BLOCKED, Floats, supply_of
 from backend.market.tables import Tables, tables_of
 
@@ -32,10 +34,11 @@ class Optimum:
     energy_price: Floats
     seconds: float
     columns: int
+    plan: Plan
 
 
-class _Builder:
-    """Collects columns and triplets of rows."""
+class Builder:
+    """Collects columns and triplets of rows of a linear programme."""
 
     def __init__(self) -> None:
         self.cost: list[Floats] = []
@@ -46,6 +49,7 @@ class _Builder:
         self.vals: list[Floats] = []
 
     def add(self, cost: Floats, upper: Floats) -> Ints:
+        """New columns of these costs, between 0 and `upper`; returns their numbers."""
         self.cost.append(np.asarray(cost, dtype=np.float64))
         self.upper.append(np.asarray(upper, dtype=np.float64))
         made = np.arange(self.columns, self.columns + len(cost))
@@ -53,6 +57,7 @@ class _Builder:
         return made
 
     def put(self, rows: object, cols: object, vals: object) -> None:
+        """Coefficients, broadcast against each other."""
         r, c, v = np.broadcast_arrays(np.asarray(rows), np.asarray(cols), np.asarray(vals, dtype=np.float64))
         self.rows.append(r.reshape(-1))
         self.cols.append(c.reshape(-1))
@@ -64,23 +69,9 @@ def optimum(book: Book, *, solver: str = "ipm", time_limit: float = 0.0) -> Opti
 
     Raises MechanismError when HiGHS does not reach optimality.
     """
-    import highspy
-
     tab = tables_of(book)
-    model, layout = _model(book, tab)
-    started = time.perf_counter()
-    highs = highspy.Highs()
-    highs.setOptionValue("output_flag", False)
-    highs.setOptionValue("solver", solver)
-    highs.setOptionValue("threads", 1)
-    if time_limit:
-        highs.setOptionValue("time_limit", time_limit)
-    highs.passModel(model)
-    highs.run()
-    if highs.getModelStatus() != highspy.HighsModelStatus.kOptimal:
-        raise MechanismError(
-            f"HiGHS stopped with {highs.getModelStatus()}: give it more time or a smaller book"
-        )
+    b, matrix, low, high, layout, asset_columns = _model(book, tab)
+    highs, seconds = solve(b, matrix, low, high, solver, time_limit)
     duals: Floats = np.array(highs.getSolution().row_dual, dtype=np.float64)
     capacity_rows, pool_rows = layout
     # minimised, so signs turn; a dual of a pool is micro per Wh, published per kWh
@@ -88,8 +79,9 @@ def optimum(book: Book, *, solver: str = "ipm", time_limit: float = 0.0) -> Opti
         welfare_milli=-highs.getInfo().objective_function_value * 1000,
         rent=np.maximum(-duals[capacity_rows], 0.0),
         energy_price=-duals[pool_rows] * 1000,
-        seconds=time.perf_counter() - started,
-        columns=model.lp_.num_col_,
+        seconds=seconds,
+        columns=b.columns,
+        plan=plan_of(asset_columns, np.array(highs.getSolution().col_value), duals),
     )
 
 
@@ -112,12 +104,10 @@ def clear_lp(book: Book) -> Solution:
     )
 
 
-def _model(book: Book, tab: Tables) -> tuple[Any, tuple[Ints, Ints]]:
-    import highspy
-
-    b = _Builder()
+def _model(book: Book, tab: Tables) -> tuple[Builder, Any, Floats, Floats, tuple[Ints, Ints], AssetColumns]:
+    b = Builder()
     o, slots, zones = book.orders, tab.slots, len(book.zones)
-    offers = len(book.compute_offers)
+    offers = len(tab.offer_zone)
     cells = len(book.classes) * zones * 2 * slots
     capacity_row = np.arange(offers * slots).reshape(offers, slots)
     cell_row = (offers * slots + np.arange(cells)).reshape(len(book.classes), zones, 2, slots)
@@ -128,17 +118,19 @@ def _model(book: Book, tab: Tables) -> tuple[Any, tuple[Ints, Ints]]:
     for i in range(offers):
         k, z = tab.offer_class[i], tab.offer_zone[i]
         for m in (0, 1):
-            made = b.add(np.full(slots, float(tab.offer_ask[i])), np.full(slots, np.inf))
+            most = np.inf if tab.offer_modes[i, m] else 0.0
+            made = b.add(np.full(slots, float(tab.offer_ask[i])), np.full(slots, most))
             b.put(capacity_row[i], made, 1)
             b.put(cell_row[k, z, m], made, 1)
             b.put(pool_row[z, m], made, float(tab.offer_energy_wh[i]))
     for g, power in enumerate(book.power_offers):
         for n in range(power.wh.shape[1]):
-            usable = np.where(tab.starved[tab.power_zone[g], tab.power_mode[g]], 0, power.wh[:, n])
+            usable = np.where(tab.starved[tab.power_zone[g], tab.power_mode[g]], 0, tab.power_wh[g][:, n])
             made = b.add(power.ask_micro_per_kwh[:, n] / 1000.0, usable.astype(float))
             b.put(pool_row[tab.power_zone[g], tab.power_mode[g]], made, -1)
     extra_low: list[float] = []
     extra_high: list[float] = []
+    columns, next_row = put_assets(book, b, pool_row, next_row, extra_low, extra_high)
     for j in range(len(o)):
         k, window = tab.class_row[j], np.arange(o.start_slot[j], o.deadline_slot[j])
         duration, lanes = float(o.duration_slots[j]), float(o.lanes[j])
@@ -179,17 +171,42 @@ def _model(book: Book, tab: Tables) -> tuple[Any, tuple[Ints, Ints]]:
         (np.concatenate(b.vals), (np.concatenate(b.rows), np.concatenate(b.cols))),
         shape=(next_row, b.columns),
     )
+    return b, matrix, np.concatenate(low), np.concatenate(high), (capacity_row, pool_row), columns
+
+
+def solve(
+    b: Builder, matrix: Any, low: Floats, high: Floats, solver: str, time_limit: float
+) -> tuple[Any, float]:
+    """Minimises the columns of `b` under these rows with HiGHS; returns the solved model and the seconds.
+
+    Raises MechanismError when HiGHS does not reach optimality.
+    """
+    import highspy
+
     lp = highspy.HighsLp()
-    lp.num_col_, lp.num_row_ = b.columns, next_row
+    lp.num_col_, lp.num_row_ = b.columns, len(low)
     lp.col_cost_, lp.col_lower_, lp.col_upper_ = (
         np.concatenate(b.cost),
         np.zeros(b.columns),
         np.concatenate(b.upper),
     )
-    lp.row_lower_, lp.row_upper_ = np.concatenate(low), np.concatenate(high)
+    lp.row_lower_, lp.row_upper_ = low, high
     lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
     lp.a_matrix_.start_, lp.a_matrix_.index_ = matrix.indptr, matrix.indices
     lp.a_matrix_.value_ = matrix.data
     model = highspy.HighsModel()
     model.lp_ = lp
-    return model, (capacity_row, pool_row)
+    started = time.perf_counter()
+    highs = highspy.Highs()
+    highs.setOptionValue("output_flag", False)
+    highs.setOptionValue("solver", solver)
+    highs.setOptionValue("threads", 1)
+    if time_limit:
+        highs.setOptionValue("time_limit", time_limit)
+    highs.passModel(model)
+    highs.run()
+    if highs.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+        raise MechanismError(
+            f"HiGHS stopped with {highs.getModelStatus()}: give it more time or a smaller book"
+        )
+    return highs, time.perf_counter() - started

@@ -21,6 +21,7 @@ from backend.market.selling import sell
 from backend.market.supply import BLOCKED, Supply, supply_of
 from backend.market.sweep import CROWDED, POSTED, TRUE_COST, Posted, crowd, move, restless, sweep
 from backend.market.tables import Tables, tables_of
+from backend.market.ticks import on_tick
 
 
 def publish(book: Book, tab: Tables, s: Supply, cover_used: bool = True) -> tuple[Ints, Ints]:
@@ -28,20 +29,20 @@ def publish(book: Book, tab: Tables, s: Supply, cover_used: bool = True) -> tupl
     the most."""
     bands = book.bands
     asked = np.where(s.steps > 0, np.maximum(s.centre, s.step_ask[..., 0]), s.centre)  # below it nobody sells
-    energy = np.clip(np.rint(asked), bands.energy_min, bands.energy_max).astype(np.int64)
+    energy = on_tick(np.rint(asked), bands.energy_min, bands.energy_max, bands.energy_tick)
     kinds, zones = s.members.shape[:2]
     compute = np.full((kinds, zones, 2, tab.slots), bands.compute_max, dtype=np.int64)
     for i in range(len(s.ask)):
         k, z = int(tab.offer_class[i]), int(tab.offer_zone[i])
         need = 1000 * tab.offer_ask[i] + tab.offer_energy_wh[i] * energy[z]  # [m][t] milli
         own = -(-(need + np.rint(1000 * s.rent[i]).astype(np.int64)) // 1000)
-        own = np.where(tab.offer_capacity[i] > 0, own, bands.compute_max)
+        own = np.where(tab.offer_modes[i][:, None] & (tab.offer_capacity[i] > 0), own, bands.compute_max)
         compute[k, z] = np.minimum(compute[k, z], own)
     for i in range(len(s.ask) if cover_used else 0):
         k, z = int(tab.offer_class[i]), int(tab.offer_zone[i])
         need = -(-(1000 * tab.offer_ask[i] + tab.offer_energy_wh[i] * energy[z]) // 1000)
         compute[k, z] = np.where(s.used[i] > 0, np.maximum(compute[k, z], need), compute[k, z])
-    return np.clip(compute, 0, bands.compute_max), energy
+    return on_tick(compute, 0, bands.compute_max, bands.compute_tick), energy
 
 
 def posted_of(book: Book, tab: Tables, s: Supply, compute: Ints, energy: Ints) -> Posted:

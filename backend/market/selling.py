@@ -8,15 +8,22 @@ from backend.market.domain import Book, Fills, Ints
 from backend.market.tables import Tables
 
 
+def need_of(book: Book, tab: Tables, fills: Fills) -> Ints:
+    """Wh that the lanes burn, [zone][mode][slot]."""
+    need = np.zeros((len(book.zones), 2, tab.slots), dtype=np.int64)
+    zone = tab.offer_zone[fills.offer]
+    np.add.at(need, (zone, fills.mode, fills.slot), fills.lanes * tab.offer_energy_wh[fills.offer])
+    return need
+
+
 def sell(book: Book, tab: Tables, fills: Fills) -> Ints:
     """Wh sold by each power offer and slot: the lanes' need, cheapest tranches first, ties pro rata then
     by id."""
-    need = np.zeros((len(book.zones), 2, tab.slots), dtype=np.int64)
-    np.add.at(
-        need,
-        (tab.offer_zone[fills.offer], fills.mode, fills.slot),
-        fills.lanes * tab.offer_energy_wh[fills.offer],
-    )
+    return sell_wh(book, tab, need_of(book, tab, fills))
+
+
+def sell_wh(book: Book, tab: Tables, need: Ints) -> Ints:
+    """Wh sold by each power offer and slot where `need` Wh are taken from the pools, [zone][mode][slot]."""
     sold = np.zeros((len(book.power_offers), tab.slots), dtype=np.int64)
     for z in range(len(book.zones)):
         for m in (0, 1):
@@ -24,15 +31,15 @@ def sell(book: Book, tab: Tables, fills: Fills) -> Ints:
                 g for g in range(len(book.power_offers)) if tab.power_zone[g] == z and tab.power_mode[g] == m
             ]
             for t in np.flatnonzero(need[z, m]):
-                _sell_slot(book, stack, int(t), int(need[z, m, t]), sold)
+                _sell_slot(book, tab, stack, int(t), int(need[z, m, t]), sold)
     return sold
 
 
-def _sell_slot(book: Book, stack: list[int], t: int, need: int, sold: Ints) -> None:
+def _sell_slot(book: Book, tab: Tables, stack: list[int], t: int, need: int, sold: Ints) -> None:
     rows = [
         (int(ask), g, int(wh))
         for g in stack
-        for wh, ask in zip(book.power_offers[g].wh[t], book.power_offers[g].ask_micro_per_kwh[t], strict=True)
+        for wh, ask in zip(tab.power_wh[g][t], book.power_offers[g].ask_micro_per_kwh[t], strict=True)
         if wh
     ]
     rows.sort()

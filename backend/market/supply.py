@@ -53,7 +53,7 @@ class Supply(NamedTuple):
 def supply_of(book: Book, tab: Tables) -> Supply:
     """An empty market over the offers of `book`, with all rents zero."""
     kinds, zones, slots = len(book.classes), len(book.zones), tab.slots
-    offers = len(book.compute_offers)
+    offers = len(tab.offer_zone)
     groups: list[list[int]] = [[] for _ in range(kinds * zones)]
     for i in range(offers):
         groups[int(tab.offer_class[i]) * zones + int(tab.offer_zone[i])].append(i)
@@ -99,7 +99,7 @@ def _pools(book: Book, tab: Tables) -> tuple[npt.NDArray[np.int64], Floats, Floa
     step_ask = np.full((zones, 2, slots, width), BLOCKED)
     step_wh = np.zeros((zones, 2, slots, width))
     for (z, m), stack in stacks.items():
-        wh = np.concatenate([book.power_offers[g].wh for g in stack], axis=1)
+        wh = np.concatenate([tab.power_wh[g] for g in stack], axis=1)
         ask = np.concatenate([book.power_offers[g].ask_micro_per_kwh for g in stack], axis=1)
         wh = np.where(tab.starved[z, m][:, None], 0, wh)
         ask = np.where(wh > 0, ask.astype(np.float64), BLOCKED)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from backend.market.errors import BookError
+from backend.market.validate_assets import inside, known, unique, validate_assets
 
 if TYPE_CHECKING:
     from backend.market.domain import Book
@@ -63,13 +64,13 @@ def validate(book: Book) -> None:
         raise BookError("slots.count", grid.count, f"must be 1..{MAX_SLOTS}")
     if grid.slot_seconds < 1:
         raise BookError("slots.slot_seconds", grid.slot_seconds, "must be at least 1")
-    _unique("zones", [zone.id for zone in book.zones])
-    _unique("classes", [cls.id for cls in book.classes])
+    unique("zones", [zone.id for zone in book.zones])
+    unique("classes", [cls.id for cls in book.classes])
     for zone in book.zones:
-        _inside(f"zones[{zone.id}].id", zone.id, 0, 63)
+        inside(f"zones[{zone.id}].id", zone.id, 0, 63)
     for cls in book.classes:
-        _inside(f"classes[{cls.id}].id", cls.id, 0, 255)
-        _inside(f"classes[{cls.id}].energy_wh_per_vcu_slot", cls.energy_wh_per_vcu_slot, 0, UINT32)
+        inside(f"classes[{cls.id}].id", cls.id, 0, 255)
+        inside(f"classes[{cls.id}].energy_wh_per_vcu_slot", cls.energy_wh_per_vcu_slot, 0, UINT32)
     if book.grid_carbon.shape != (len(book.zones), grid.count):
         raise BookError(
             "grid_carbon", book.grid_carbon.shape, "must have one row per zone, one column per slot"
@@ -83,39 +84,44 @@ def validate(book: Book) -> None:
     _compute_offers(book)
     _power_offers(book)
     _orders(book)
+    validate_assets(book)
 
 
 def _bands(book: Book) -> None:
     bands = book.bands
-    _inside("bands.compute_max", bands.compute_max, 0, UINT32)
-    _inside("bands.energy_min", bands.energy_min, -INT31 - 1, bands.energy_max)
-    _inside("bands.energy_max", bands.energy_max, bands.energy_min, INT31)
+    inside("bands.compute_max", bands.compute_max, 0, UINT32)
+    inside("bands.energy_min", bands.energy_min, -INT31 - 1, bands.energy_max)
+    inside("bands.energy_max", bands.energy_max, bands.energy_min, INT31)
+    inside("bands.compute_tick", bands.compute_tick, 1, max(bands.compute_max, 1))
+    inside("bands.energy_tick", bands.energy_tick, 1, INT31)
+    if bands.energy_max // bands.energy_tick < -(-bands.energy_min // bands.energy_tick):
+        raise BookError("bands.energy_tick", bands.energy_tick, "no multiple lies inside the energy band")
 
 
 def _compute_offers(book: Book) -> None:
-    _unique("compute_offers", [offer.id for offer in book.compute_offers])
+    unique("compute_offers", [offer.id for offer in book.compute_offers])
     zones, classes = book.zone_index(), book.class_index()
     for offer in book.compute_offers:
         at = f"compute_offers[{offer.id}]"
-        _known(f"{at}.zone_id", offer.zone_id, zones)
-        _known(f"{at}.class_id", offer.class_id, classes)
-        _inside(f"{at}.capacity", offer.capacity, 0, UINT32)
-        _inside(f"{at}.energy_wh_per_vcu_slot", offer.energy_wh_per_vcu_slot, 0, UINT32)
-        _inside(f"{at}.ask_micro_per_vcu_slot", offer.ask_micro_per_vcu_slot, 0, UINT32)
-        _inside(f"{at}.start_slot", offer.start_slot, 0, book.slots.count)
-        _inside(f"{at}.end_slot", offer.end_slot, offer.start_slot, book.slots.count)
+        known(f"{at}.zone_id", offer.zone_id, zones)
+        known(f"{at}.class_id", offer.class_id, classes)
+        inside(f"{at}.capacity", offer.capacity, 0, UINT32)
+        inside(f"{at}.energy_wh_per_vcu_slot", offer.energy_wh_per_vcu_slot, 0, UINT32)
+        inside(f"{at}.ask_micro_per_vcu_slot", offer.ask_micro_per_vcu_slot, 0, UINT32)
+        inside(f"{at}.start_slot", offer.start_slot, 0, book.slots.count)
+        inside(f"{at}.end_slot", offer.end_slot, offer.start_slot, book.slots.count)
 
 
 def _power_offers(book: Book) -> None:
-    _unique("power_offers", [offer.id for offer in book.power_offers])
-    _unique("power_offers.plant_id", [offer.plant_id for offer in book.power_offers])
+    unique("power_offers", [offer.id for offer in book.power_offers])
+    unique("power_offers.plant_id", [offer.plant_id for offer in book.power_offers])
     zones = book.zone_index()
     grids: set[int] = set()
     for offer in book.power_offers:
         at = f"power_offers[{offer.id}]"
-        _known(f"{at}.zone_id", offer.zone_id, zones)
-        _inside(f"{at}.source", offer.source, 0, 7)
-        _inside(f"{at}.emission_g_per_kwh", offer.emission_g_per_kwh, 0, 0xFFFF)
+        known(f"{at}.zone_id", offer.zone_id, zones)
+        inside(f"{at}.source", offer.source, 0, 7)
+        inside(f"{at}.emission_g_per_kwh", offer.emission_g_per_kwh, 0, 0xFFFF)
         if offer.wh.ndim != 2 or offer.wh.shape[0] != book.slots.count:
             raise BookError(f"{at}.wh", offer.wh.shape, "must be slots x tranches")
         if offer.ask_micro_per_kwh.shape != offer.wh.shape:
@@ -123,10 +129,10 @@ def _power_offers(book: Book) -> None:
                 f"{at}.ask_micro_per_kwh", offer.ask_micro_per_kwh.shape, "must have the shape of wh"
             )
         if offer.wh.size:
-            _inside(f"{at}.wh", int(offer.wh.min()), 0, MAX_WH)
-            _inside(f"{at}.wh", int(offer.wh.max()), 0, MAX_WH)
-            _inside(f"{at}.ask_micro_per_kwh", int(offer.ask_micro_per_kwh.min()), -INT31 - 1, INT31)
-            _inside(f"{at}.ask_micro_per_kwh", int(offer.ask_micro_per_kwh.max()), -INT31 - 1, INT31)
+            inside(f"{at}.wh", int(offer.wh.min()), 0, MAX_WH)
+            inside(f"{at}.wh", int(offer.wh.max()), 0, MAX_WH)
+            inside(f"{at}.ask_micro_per_kwh", int(offer.ask_micro_per_kwh.min()), -INT31 - 1, INT31)
+            inside(f"{at}.ask_micro_per_kwh", int(offer.ask_micro_per_kwh.max()), -INT31 - 1, INT31)
         if offer.source == 0:
             if offer.zone_id in grids:
                 raise BookError(
@@ -160,21 +166,3 @@ def _orders(book: Book) -> None:
     refuse(~known, "class_id", "no such class")
     mask = np.uint64(sum(1 << zone.id for zone in book.zones))
     refuse((table.zone_mask & mask) == 0, "zone_mask", "names no zone of the book")
-
-
-def _unique(what: str, ids: list[int] | list[str]) -> None:
-    seen: set[int | str] = set()
-    for one in ids:
-        if one in seen:
-            raise BookError(f"{what}.id", one, "is used twice")
-        seen.add(one)
-
-
-def _known(where: str, value: int, table: Mapping[int, int]) -> None:
-    if value not in table:
-        raise BookError(where, value, "is not in the book")
-
-
-def _inside(where: str, value: int, low: int, high: int) -> None:
-    if not low <= value <= high:
-        raise BookError(where, value, f"must be {low}..{high}")

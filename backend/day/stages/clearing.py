@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from backend.chain.packing import PriceTable
+from backend.market.chainable import refuse_unknown_to_chain
 from backend.market.clearing import clear
 from backend.market.codec import book_to_json, solution_from_json, solution_to_json
 from backend.market.domain import GREEN, Book, Ints, Solution
@@ -47,7 +48,11 @@ def _joint(book: Book) -> Solution:
 
 
 def clear_book(book: Book, archive: Archive, work: Path, mechanisms: Sequence[str] = MECHANISMS) -> Cleared:
-    """Clears `book`; what an earlier start cleared is read back from `work` instead of computed again."""
+    """Clears `book`; what an earlier start cleared is read back from `work` instead of computed again.
+
+    Raises BookError for a book with participants that the contracts do not know.
+    """
+    refuse_unknown_to_chain(book)
     text = book_to_json(book)
     content = text if isinstance(text, bytes) else text.encode()
     book_hash = archive.put("book", content)
