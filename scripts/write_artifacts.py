@@ -21,6 +21,7 @@ CONTRACTS = (
     "Certificates",
     "Settlement",
     "PointsMarket",
+    "FlexMarket",
 )
 ADDRESS_BYTES = 20
 

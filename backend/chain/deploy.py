@@ -26,7 +26,8 @@ DEFAULT_BOND_MICRO = 1_000_000_000
 class DeploySettings:
     """What a deployment fixes for ever: money in micro-units, delays in seconds.
 
-    `token` None deploys the faucet token, which works on a development chain only.
+    `token` None deploys the faucet token, which works on a development chain only. `arbiter` decides disputes
+    about flexibility; None means the deployer.
     """
 
     members: tuple[str, ...]
@@ -40,6 +41,8 @@ class DeploySettings:
     policy_delay: int = 0
     refund_delay: int = 86_400
     missing_grace: int = 3_600
+    arbiter: str | None = None
+    arbiter_window: int = 86_400
     feed_id: bytes = field(default=FEED)
 
 
@@ -142,8 +145,10 @@ def deployment(owner: str, first_nonce: int, settings: DeploySettings) -> tuple[
     delays = (settings.refund_delay, settings.missing_grace)
     settlement = create("Settlement", *parts, settings.feed_id, *delays)
     points = create("PointsMarket", treasury, certificates)
+    windows = (settings.dispute_window, settings.arbiter_window, settings.refund_delay)
+    flex = create("FlexMarket", registry, treasury, settings.arbiter or owner, *windows)
     wire("Registry", oracle)
-    wire("Treasury", [market, settlement, oracle, points])
+    wire("Treasury", [market, settlement, oracle, points, flex])
     wire("Certificates", settlement)
     return calls, book
 

@@ -21,6 +21,8 @@ CONTRACTS = (
     "Certificates",
     "DeliveryOracle",
     "DevToken",
+    "FlexMarket",
+    "PointsMarket",
     "Registry",
     "Settlement",
     "Treasury",

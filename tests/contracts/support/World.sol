@@ -5,6 +5,7 @@ import {BundleMarket} from "../../../contracts/BundleMarket.sol";
 import {Certificates} from "../../../contracts/Certificates.sol";
 import {DeliveryOracle} from "../../../contracts/DeliveryOracle.sol";
 import {DevToken} from "../../../contracts/DevToken.sol";
+import {FlexMarket} from "../../../contracts/FlexMarket.sol";
 import {PointsMarket} from "../../../contracts/PointsMarket.sol";
 import {Registry} from "../../../contracts/Registry.sol";
 import {Settlement} from "../../../contracts/Settlement.sol";
@@ -40,6 +41,7 @@ abstract contract World is Check {
     address internal constant OPERATOR = address(0xA1);
     address internal constant SOLVER = address(0xA2);
     address internal constant STRANGER = address(0xA3);
+    address internal constant ARBITER = address(0xA4);
 
     uint256 internal constant SITE_KEY = 0x51; // sites 1 and 2: 0x52, 0x53
     uint256 internal constant PLANT_KEY = 0x70; // plant p: 0x70 + p
@@ -53,6 +55,7 @@ abstract contract World is Check {
     Certificates internal certificates;
     Settlement internal settlement;
     PointsMarket internal points;
+    FlexMarket internal flex;
 
     uint256[] internal memberKeys;
     address[] internal accounts;
@@ -83,6 +86,7 @@ abstract contract World is Check {
         market = new BundleMarket(address(registry), address(treasury), address(oracle));
         certificates = new Certificates(address(registry));
         points = new PointsMarket(address(treasury), address(certificates));
+        flex = new FlexMarket(address(registry), address(treasury), ARBITER, WINDOW, 1 hours, REFUND_DELAY);
         settlement = new Settlement(
             address(registry),
             address(treasury),
@@ -100,9 +104,9 @@ abstract contract World is Check {
 
     /// @dev Who may post in the Treasury.
     function _modules() internal view virtual returns (address[] memory list) {
-        list = new address[](4);
+        list = new address[](5);
         (list[0], list[1], list[2]) = (address(market), address(settlement), address(oracle));
-        list[3] = address(points);
+        (list[3], list[4]) = (address(points), address(flex));
     }
 
     /// @dev Keys whose addresses ascend, as the oracle wants them.
