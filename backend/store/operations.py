@@ -27,25 +27,74 @@ class IdempotencyKey(SQLModel, table=True):
 
 
 class OutboxRow(SQLModel, table=True):
-    """A transaction that must reach the chain, written with the command that caused it."""
+    """A transaction that must reach the chain, written with the command that caused it: `state` waiting,
+    sent, mined, final or failed. `key` is its purpose, so that nothing is asked for twice.
+    """
 
     __tablename__ = "outbox"
     __table_args__ = (
-        Index("outbox_state", "state", "id"),
+        Index("outbox_state", "sender", "state", "id"),
         Index("outbox_sender_nonce", "sender", "nonce", unique=True),
+        Index("outbox_group", "group_key", "state"),
     )
 
     id: str = Field(default_factory=new_id, primary_key=True, max_length=26)
+    key: str = Field(max_length=160, unique=True)
+    group_key: str = Field(default="", max_length=80)
     sender: str = Field(sa_column=Column(Hex(20), nullable=False))
     to: str = Field(sa_column=Column(Hex(20), nullable=False))
     data: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    gas: int = Field(sa_type=BigInteger)
     label: str = Field(max_length=120)
     state: str = Field(default="waiting", max_length=12)
     nonce: int | None = Field(default=None, sa_column=Column(UInt64, nullable=True))
     tx_hash: str | None = Field(default=None, sa_column=Column(Hex(32), nullable=True))
+    block_number: int | None = Field(default=None, sa_type=BigInteger)
+    gas_used: int | None = Field(default=None, sa_type=BigInteger)
     attempts: int = 0
     error: str = Field(default="", max_length=400)
     created_at: int = Field(sa_type=BigInteger)
+    updated_at: int = Field(sa_type=BigInteger)
+
+
+class OutboxAttempt(SQLModel, table=True):
+    """One signed variant of an outbox row; stored before it is broadcast. Fees per gas in wei."""
+
+    __tablename__ = "outbox_attempt"
+
+    tx_hash: str = Field(sa_column=Column(Hex(32), primary_key=True))
+    outbox_id: str = Field(foreign_key="outbox.id", max_length=26, index=True)
+    nonce: int = Field(sa_column=Column(UInt64, nullable=False))
+    max_fee_wei: int = Field(sa_type=BigInteger)
+    priority_wei: int = Field(sa_type=BigInteger)
+    raw: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    sent_at: int = Field(sa_type=BigInteger)
+
+
+class Gate(SQLModel, table=True):
+    """One gate closure and what became of its batch: `state` closed, sealed, cleared, opening, posting,
+    finalised, empty or failed. `kind` is day-ahead or intraday; times in unix seconds of the market's clock.
+    """
+
+    __tablename__ = "gate"
+    __table_args__ = (
+        Index("gate_start", "kind", "start", unique=True),
+        Index("gate_state", "state", "start"),
+    )
+
+    id: str = Field(default_factory=new_id, primary_key=True, max_length=26)
+    kind: str = Field(max_length=12)
+    start: int = Field(sa_type=BigInteger)
+    slots: int
+    slot_seconds: int
+    closed_at: int = Field(sa_type=BigInteger)
+    state: str = Field(default="closed", max_length=12)
+    orders: int = 0
+    left_out: int = 0
+    book_hash: str | None = Field(default=None, sa_column=Column(Hex(32), nullable=True))
+    solution_hash: str | None = Field(default=None, sa_column=Column(Hex(32), nullable=True))
+    batch_id: int | None = Field(default=None, sa_type=BigInteger)
+    error: str = Field(default="", max_length=400)
     updated_at: int = Field(sa_type=BigInteger)
 
 
