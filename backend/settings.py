@@ -64,6 +64,17 @@ class Settings(BaseSettings):
         default=False, description="let webhooks reach private addresses over http (dev chain only)"
     )
     webhook_attempts: int = Field(default=12, ge=1, le=50)
+    keystore: Path | None = Field(default=None, description="file of the key that sends transactions")
+    keystore_password: SecretStr | None = None
+    dev_keys: bool = Field(default=False, description="sign with derived keys (dev chain only)")
+    committee_nodes: list[str] = Field(default_factory=list, description="URLs of the oracle's nodes")
+    carbon_table: Path | None = Field(default=None, description="grid carbon by zone and slot of the day")
+    intraday_slots: int = Field(default=0, ge=0, le=1024, description="slots of an intraday batch; 0 = none")
+    intraday_every_slots: int = Field(default=4, ge=1, le=1024)
+    clearing_seconds: int = Field(default=120, ge=1, le=3600)
+    priority_fee_wei: int = Field(default=1_000_000_000, ge=0)
+    fee_cap_wei: int = Field(default=500_000_000_000, ge=1)
+    fee_bump_seconds: int = Field(default=30, ge=1)
     lease_seconds: int = Field(default=30, ge=3, le=600)
 
     # web
@@ -90,6 +101,8 @@ class Settings(BaseSettings):
             raise ValueError("secret is shorter than 32 characters: set BITWATT_SECRET to a longer one")
         if self.demo_login and self.chain_id != DEV_CHAIN_ID:
             raise ValueError(f"demo_login is for chain {DEV_CHAIN_ID} only: switch it off")
+        if self.dev_keys and self.chain_id != DEV_CHAIN_ID:
+            raise ValueError(f"dev_keys is for chain {DEV_CHAIN_ID} only: name a keystore")
         if self.webhook_private_hosts and self.chain_id != DEV_CHAIN_ID:
             raise ValueError(f"webhook_private_hosts is for chain {DEV_CHAIN_ID} only: switch it off")
         if self.chain_id != DEV_CHAIN_ID and self.rpc_url is None:
@@ -113,7 +126,7 @@ class Settings(BaseSettings):
 
     def shown(self) -> dict[str, object]:
         """The settings an operator may see; secrets and credentials in URLs are masked."""
-        out: dict[str, object] = json.loads(self.model_dump_json(exclude={"secret"}))
+        out: dict[str, object] = json.loads(self.model_dump_json(exclude={"secret", "keystore_password"}))
         for name in ("database_url", "rpc_url"):
             url = out.get(name)
             if isinstance(url, str) and "@" in url:

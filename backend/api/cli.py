@@ -87,7 +87,6 @@ def serve_command(
     from backend.chain.errors import ChainError
     from backend.service.dev_chain import NotServable
     from backend.service.indexer.follow import WrongDatabase
-    from backend.service.workers.tasks import NAMES
 
     port = port or free_port()
     shown = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{port}"  # nosec B104: compared, not bound
@@ -102,9 +101,8 @@ def serve_command(
     logs.configure(settings.log_level, settings.log_json)
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))  # the embedded chain ends with us
     try:
-        names = NAMES if workers else ()
         folder = out.resolve() if out else None
-        with serving.opened(settings, folder, index=index, workers=names) as context:
+        with serving.opened(settings, folder, index=index, workers=workers) as context:
             place = {"url": shown, "rpc": context.chain.rpc_url, "database": settings.shown()["database_url"]}
             typer.echo(json.dumps(place) if as_json else f"BitWatt listens on {shown}", err=not as_json)
             sys.stdout.flush()

@@ -12,9 +12,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from backend.api.metrics import REQUEST_SECONDS, REQUESTS
 from backend.api.problems import plain
 from backend.service.audit_log import request_id
+from backend.service.metrics import REQUEST_SECONDS, REQUESTS
 from backend.store.types import new_id
 
 access_log = logging.getLogger("bitwatt.access")

@@ -5,22 +5,23 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import uvicorn
 
 from backend.api.app import make_app
-from backend.api.metrics import INDEXED_BLOCK, INDEXED_EVENTS, REORGS, TASK_SECONDS, TASK_STEPS
 from backend.chain.addressbook import load_book
 from backend.chain.errors import FieldError
 from backend.chain.rpc import Rpc
 from backend.service import dev_chain
 from backend.service.context import ChainLink, Context
 from backend.service.indexer.follow import Indexer
+from backend.service.metrics import INDEXED_BLOCK, INDEXED_EVENTS, REORGS, TASK_SECONDS, TASK_STEPS
 from backend.service.secrets import Vault
-from backend.service.workers.tasks import working
+from backend.service.workers.tasks import possible, working
 from backend.settings import Settings
 from backend.store import migrate
 from backend.store.engine import Store, make_engine
@@ -76,6 +77,11 @@ def following(context: Context) -> Iterator[Indexer]:
             thread.join(timeout=_STOP_SECONDS)
 
 
+def embedded(settings: Settings, folder: Path) -> Settings:
+    """Settings for the embedded chain: its derived keys, and an archive that ends with it."""
+    return settings.model_copy(update={"dev_keys": True, "archive": settings.archive or folder})
+
+
 def count_step(task: str, seconds: float, failed: bool) -> None:
     """Counts a step of a background task."""
     TASK_STEPS.labels(task, str(failed).lower()).inc()
@@ -84,11 +90,13 @@ def count_step(task: str, seconds: float, failed: bool) -> None:
 
 @contextmanager
 def opened(
-    settings: Settings, out: Path | None, *, index: bool = True, workers: Collection[str] = ()
+    settings: Settings, out: Path | None, *, index: bool = True, workers: bool = False
 ) -> Iterator[Context]:
     """A context with a migrated database, a chain that is followed, and background tasks."""
     with ExitStack() as stack:
         link = stack.enter_context(chain_link(settings, out))
+        if settings.rpc_url is None and out is None:
+            settings = embedded(settings, Path(stack.enter_context(TemporaryDirectory(prefix="bitwatt-"))))
         engine = make_engine(settings)
         stack.callback(engine.dispose)
         migrate.upgrade(engine)
@@ -97,7 +105,7 @@ def opened(
         if index:
             stack.enter_context(following(context))
         if workers:
-            stack.enter_context(working(context, workers, count_step))
+            stack.enter_context(working(context, possible(settings), count_step))
         yield context
 
 

@@ -33,6 +33,10 @@ class ChainLink:
         """EIP-712 domain of orders and offers."""
         return Domain(self.book.chain_id, self.book["BundleMarket"].address)
 
+    def new_rpc(self) -> Rpc:
+        """A connection for one user alone."""
+        return Rpc(self.rpc_url, self._timeout_seconds)
+
     def rpc(self) -> Rpc:
         """This thread's connection."""
         if not hasattr(self._local, "rpc"):

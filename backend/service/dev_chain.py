@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,12 +19,13 @@ from backend.chain.clients import Registry
 from backend.chain.deploy import DeploySettings, deploy
 from backend.chain.eip712 import address_of
 from backend.chain.errors import ChainError
-from backend.chain.keccak import keccak
 from backend.chain.plan import Sender
 from backend.chain.rpc import Rpc
+from backend.service.signers import dev_secret
 
 DEV_CHAIN_ID = 31337
 ZONES = ("north", "east", "west")
+TICK_SECONDS = 5.0
 CLASSES = ("gpu-training", "gpu-inference", "npu", "cpu")
 
 
@@ -49,20 +51,15 @@ def _anvil(genesis: int) -> Iterator[str]:
             process.wait(timeout=10)
 
 
-def _key(name: str) -> bytes:
-    """A development key; worthless by design, since anyone can derive it."""
-    return keccak(f"bitwatt/dev/{name}".encode())
-
-
 @contextmanager
 def fresh_chain() -> Iterator[tuple[str, AddressBook]]:
     """A new chain on the wall clock with the contracts, a few zones and classes: its URL and address book."""
     with _anvil(int(time.time())) as url, Rpc(url) as rpc:
         rpc.call("anvil_removeBlockTimestampInterval")
         members = sorted(
-            (address_of(PrivateKey(_key(f"member/{n}")).public_key) for n in range(4)), key=str.lower
+            (address_of(PrivateKey(dev_secret(f"member/{n}")).public_key) for n in range(4)), key=str.lower
         )
-        operator = Sender(rpc, _key("operator"), DEV_CHAIN_ID, 0)
+        operator = Sender(rpc, dev_secret("operator"), DEV_CHAIN_ID, 0)
         give_gas_money(rpc, [operator.address])
         book, _ = deploy(operator, DEV_CHAIN_ID, DeploySettings(tuple(members), 3))
         operator.errors = book.errors
@@ -72,7 +69,24 @@ def fresh_chain() -> Iterator[tuple[str, AddressBook]]:
             + [registry.add_zone(number, name) for number, name in enumerate(ZONES)]
             + [registry.add_class(number, name) for number, name in enumerate(CLASSES)]
         )
-        yield url, book
+        stop = threading.Event()
+        clock = threading.Thread(target=_tick, args=(url, stop), name="dev-clock", daemon=True)
+        clock.start()
+        try:
+            yield url, book
+        finally:
+            stop.set()
+            clock.join(timeout=5)
+
+
+def _tick(url: str, stop: threading.Event) -> None:
+    """Mines a block now and then, so that the chain's clock goes on while nobody trades."""
+    with Rpc(url, timeout_seconds=5) as rpc:
+        while not stop.wait(TICK_SECONDS):
+            try:
+                rpc.call("evm_mine")
+            except ChainError:
+                return
 
 
 @contextmanager

@@ -8,7 +8,6 @@ from fastapi import APIRouter, Depends, Response
 from sqlmodel import Session, col, select
 
 from backend.api.deps import Ctx, Need, PageDep
-from backend.api.metrics import ORDERS
 from backend.api.problems import responses
 from backend.api.schemas.base import Hash, Page
 from backend.api.schemas.trading import (
@@ -30,6 +29,7 @@ from backend.service import offers
 from backend.service.access import Principal, Scope
 from backend.service.errors import Invalid
 from backend.service.intake import Accepted, require_own_wallet
+from backend.service.metrics import ORDERS
 from backend.service.orders import epoch_of, fresh_nonce
 from backend.service.pages import cursor_of, split_page
 from backend.store.chain import Plant, Site

@@ -14,10 +14,10 @@ from sqlmodel import col, select
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from backend.api.deps import Ctx, get_principal
-from backend.api.metrics import STREAMS
 from backend.api.routers.reports import event_view
 from backend.service.context import Context
 from backend.service.errors import Invalid
+from backend.service.metrics import STREAMS
 from backend.store.chain import ChainEvent
 from backend.store.operations import IndexedBlock
 

@@ -39,23 +39,23 @@ def batch_header(cleared: Cleared) -> BatchHeader:
 
 
 def posting_calls(
-    market: Market, cleared: Cleared, signed: SignedDay, chunks: Sequence[Chunk]
+    market: Market, cleared: Cleared, signed: SignedDay, chunks: Sequence[Chunk], batch_id: int = BATCH_ID
 ) -> Iterator[Call]:
     """Every transaction of the solver, in order."""
     book = cleared.book
     yield market.open_batch(batch_header(cleared))
     for part, data in enumerate(split_parts(pack_prices(price_table(book, cleared.joint)))):
-        yield market.post_prices(BATCH_ID, part, data)
+        yield market.post_prices(batch_id, part, data)
     compute = [signed.compute_offers[offer.id] for offer in book.compute_offers]
     for at in range(0, len(compute), COMPUTE_OFFERS_PER_CALL):
         items = compute[at : at + COMPUTE_OFFERS_PER_CALL]
         orders, signatures = [item.order for item in items], [item.signature for item in items]
-        yield market.add_compute_offers(BATCH_ID, orders, signatures)
+        yield market.add_compute_offers(batch_id, orders, signatures)
     power = [signed.power_offers[offer.id] for offer in book.power_offers]
     for at in range(0, len(power), POWER_OFFERS_PER_CALL):
         rows = range(at, min(at + POWER_OFFERS_PER_CALL, len(power)))
         yield market.add_power_offers(
-            BATCH_ID,
+            batch_id,
             [power[row].order for row in rows],
             [power[row].signature for row in rows],
             [signed.profiles[power[row].id] for row in rows],
@@ -64,8 +64,8 @@ def posting_calls(
     for chunk in chunks:
         orders_of = [item.order for item in chunk.orders]
         signatures_of = [item.signature for item in chunk.orders]
-        yield market.clear_chunk(BATCH_ID, chunk.index, orders_of, signatures_of, chunk.data.runs)
-    yield market.finalize(BATCH_ID)
+        yield market.clear_chunk(batch_id, chunk.index, orders_of, signatures_of, chunk.data.runs)
+    yield market.finalize(batch_id)
 
 
 def post_clearing(

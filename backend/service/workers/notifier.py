@@ -39,10 +39,14 @@ class Notifier:
     def __init__(self, context: Context, guard: Callable[[Session], None] = lambda session: None) -> None:
         self._context = context
         self._guard = guard
+        self._templates_at = 0.0
+        self.open()
+
+    def open(self) -> None:
+        """Opens connections; redirects are not followed, proxies of the environment are not used."""
         self._client = httpx.Client(
             timeout=_TIMEOUT_SECONDS, trust_env=False, follow_redirects=False, verify=True
         )
-        self._templates_at = 0.0
 
     def close(self) -> None:
         """Closes the connections."""

@@ -34,11 +34,18 @@ class Task:
     wake: threading.Event = field(default_factory=threading.Event)
 
 
+def lease_of(task: str) -> str:
+    """Name of a task's lease."""
+    return f"task:{task}"
+
+
 class Runner:
     """The tasks of one process. `on_step(name, seconds, failed)` is told of every step."""
 
-    def __init__(self, store: Store, tasks: Sequence[Task], lease_seconds: int) -> None:
-        self.holder = leases.holder_name()
+    def __init__(
+        self, store: Store, tasks: Sequence[Task], lease_seconds: int, holder: str | None = None
+    ) -> None:
+        self.holder = holder or leases.holder_name()
         self.on_step: Callable[[str, float, bool], None] = lambda name, seconds, failed: None
         self._store = store
         self._tasks = tasks
@@ -64,10 +71,6 @@ class Runner:
         for thread in self._threads:
             thread.join(timeout=_STOP_SECONDS)
 
-    def guard(self, name: str) -> Callable[..., None]:
-        """What a task calls inside its writing transactions, so that only the holder writes."""
-        return lambda session: leases.guard(session, f"task:{name}", self.holder)
-
     def _renew(self) -> None:
         while not self._stop.wait(self._lease_seconds / 3):
             for name in sorted(self._held):
@@ -77,7 +80,7 @@ class Runner:
                     log.warning("the lease %s could not be renewed: %s", name, type(error).__name__)
 
     def _run(self, task: Task) -> None:
-        name = f"task:{task.name}"
+        name = lease_of(task.name)
         try:
             while not self._stop.is_set():
                 task.wake.clear()

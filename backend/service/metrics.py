@@ -18,3 +18,4 @@ REORGS = Counter("bitwatt_reorganisations_total", "times the chain changed under
 TASK_STEPS = Counter("bitwatt_task_steps_total", "steps of background tasks", ["task", "failed"])
 TASK_SECONDS = Histogram("bitwatt_task_seconds", "time of a step of a background task", ["task"])
 STREAMS = Gauge("bitwatt_streams", "event streams open now")
+OUTBOX = Counter("bitwatt_outbox_total", "what happened to transactions of the outbox", ["what"])
