@@ -7,8 +7,8 @@ from alembic import op
 
 from backend.store.types import Hex, UInt64
 
-revision = "0004"
-down_revision = "0003"
+revision = "0005"
+down_revision = "0004_flexibility"
 branch_labels = None
 depends_on = None
 
