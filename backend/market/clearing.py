@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from backend.market.assets import Positions
 from backend.market.certificate import certify
 from backend.market.coordinate import Effort
 from backend.market.domain import Book, Fills, Solution
@@ -20,6 +21,7 @@ from backend.market.lp import clear_lp
 from backend.market.residual import without_assets
 from backend.market.sequential import clear_sequential
 from backend.market.tables import tables_of
+from backend.market.validate import validate
 
 EffortName = Literal["quick", "fine"]
 
@@ -39,17 +41,22 @@ def clear(
     *,
     time_limit: float | None = None,
     last: Solution | None = None,
+    fixed: Positions | None = None,
 ) -> Solution:
     """Clears `book`. A book in which nothing can trade clears to nothing, and `reason` says why.
 
     `time_limit` in seconds: no new sweep begins after it, and what was found by then is rounded and
     certified. `last` is an earlier solution of nearly the same market; joint starts from its prices.
-    Raises MechanismError for an unknown mechanism or effort, or a book that the mechanism cannot take.
+    `fixed` are earlier commitments, added to those of the book; the solution is then one of
+    `with_fixed(book, fixed)`. Raises MechanismError for an unknown mechanism or effort, or a book that
+    the mechanism cannot take.
     """
     if mechanism not in MECHANISMS:
         raise MechanismError(f"mechanism = {mechanism!r}: must be one of {', '.join(MECHANISMS)}")
     if effort not in EFFORTS:
         raise MechanismError(f"effort = {effort!r}: must be one of {', '.join(EFFORTS)}")
+    if fixed:
+        book = with_fixed(book, fixed)
     chosen = EFFORTS[effort]
     if time_limit is not None:
         chosen = replace(chosen, until=time.monotonic() + time_limit)
@@ -61,6 +68,14 @@ def clear(
         book, chosen, last, lambda rest, before: _plain(rest, "joint", chosen, before), small
     )
     return replace(found, mechanism=mechanism)
+
+
+def with_fixed(book: Book, fixed: Positions) -> Book:
+    """`book` with these earlier commitments besides its own. Raises BookError where they do not fit it."""
+    both = Positions(book.positions.compute + fixed.compute, book.positions.power + fixed.power)
+    made = replace(book, positions=both.sorted_by_id())
+    validate(made)
+    return made
 
 
 def _plain(book: Book, mechanism: str, effort: Effort, last: Solution | None) -> Solution:
