@@ -1,4 +1,4 @@
-"""The archive: a folder of content-addressed files, `<kind>/<sha256>.<extension>`."""
+"""The archive: files `<kind>/<sha256>.<extension>`, in a folder or an S3-compatible store."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from oracle.wire.keys import sha256
 
@@ -22,6 +23,39 @@ EXTENSIONS = {
 
 class ArchiveError(Exception):
     """A file that is missing, or that is not what its name says."""
+
+
+class ContentStore(Protocol):
+    """What an archive can do; the same content is kept only once."""
+
+    def put(self, kind: str, content: bytes) -> bytes:
+        """Stores `content` and returns its sha256."""
+        ...
+
+    def has(self, kind: str, digest: bytes) -> bool:
+        """Whether something of that name is there."""
+        ...
+
+    def get(self, kind: str, digest: bytes) -> bytes:
+        """The content with this sha256; raises ArchiveError when it is missing or altered."""
+        ...
+
+    def digests(self, kind: str) -> Iterator[bytes]:
+        """The sha256 in the names of all files of a kind, in order."""
+        ...
+
+    def remove(self, kind: str, digest: bytes) -> None:
+        """Deletes one file; one that is not there is no error."""
+        ...
+
+
+def open_archive(location: str) -> ContentStore:
+    """The archive at a path or an `s3://` address; raises ArchiveError for an address of no use."""
+    if location.startswith("s3://"):
+        from oracle.s3_archive import S3Archive
+
+        return S3Archive(location)
+    return Archive(Path(location))
 
 
 @dataclass(frozen=True)
@@ -68,6 +102,10 @@ class Archive:
         if sha256(content) != digest:
             raise ArchiveError(f"{kind}: {path.name} was altered, its sha256 is {sha256(content).hex()}")
         return content
+
+    def remove(self, kind: str, digest: bytes) -> None:
+        """Deletes one file; one that is not there is no error."""
+        self.path(kind, digest).unlink(missing_ok=True)
 
     def digests(self, kind: str) -> Iterator[bytes]:
         """The sha256 in the names of all files of a kind, in order."""

@@ -124,3 +124,127 @@ def evidence_verify(
     else:
         print(verdict.to_text())
     sys.exit(0 if verdict.genuine and verdict.allowed else 1)
+
+
+@evidence.command("export")
+def evidence_export(
+    agreement: Annotated[str, typer.Option(help="agreement id, decimal or 0x hexadecimal")],
+    rpc: Annotated[str, typer.Option(help="JSON-RPC endpoint of the chain")],
+    archive: Annotated[str, typer.Option(help="archive: a folder or s3://bucket/prefix")],
+    out: Annotated[Path, typer.Option(help="the file to write", dir_okay=False)],
+    book: Annotated[
+        Path | None, typer.Option(help="address book; default: addresses.json in the archive")
+    ] = None,
+    feed: Annotated[str, typer.Option(help="the oracle's feed")] = "main",
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Gather all evidence of one agreement in one file that is checked offline."""
+    from backend.chain.addressbook import load_book
+    from backend.chain.errors import ChainError
+    from backend.chain.rpc import Rpc
+    from oracle.archive import ArchiveError, open_archive
+    from oracle.export import ExportError, export_pack
+
+    try:
+        number = int(agreement, 0)
+        with Rpc(rpc) as client:
+            addresses = load_book(book or Path(archive) / "addresses.json")
+            pack = export_pack(client, addresses, open_archive(archive), number, feed)
+        content = json.dumps(pack, indent=1).encode()
+        out.write_bytes(content)
+    except (ExportError, ArchiveError, ChainError, OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    summary = {"file": str(out), "bytes": len(content), "slots": len(pack["slots"]), "due": pack["slots_due"]}
+    print(json.dumps(summary) if as_json else f"{out}: {len(content):,} bytes, {summary['slots']} slots")
+
+
+@evidence.command("open")
+def evidence_open(
+    file: Annotated[Path, typer.Argument(help="evidence pack", exists=True, dir_okay=False)],
+    rpc: Annotated[str | None, typer.Option(help="compare with this chain as well; needs --book")] = None,
+    book: Annotated[Path | None, typer.Option(help="address book", exists=True, dir_okay=False)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Check an evidence pack offline; exit 1 if anything in it does not hold, 2 if it cannot be read."""
+    from backend.chain.addressbook import load_book
+    from backend.chain.errors import ChainError
+    from backend.chain.rpc import Rpc
+    from oracle.export import compare_with_chain
+    from oracle.wire.errors import WireError
+    from oracle.wire.pack import check_pack, parse_pack
+
+    if rpc and not book:
+        raise typer.BadParameter("--rpc needs --book")
+    try:
+        pack = parse_pack(file.read_bytes())
+        findings, results = check_pack(pack)
+        problems = [f"{item.place}: {item.what}: {item.problem}" for item in findings if item.problem]
+        if rpc and book:
+            with Rpc(rpc) as client:
+                problems += compare_with_chain(pack, client, load_book(book))
+    except (WireError, ChainError, OSError) as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    delivered = sum(item.delivered_milli_lanes for item in results)
+    matched = sum(item.matched_wh for item in results)
+    if as_json:
+        verdict = {
+            "agreement_id": pack["agreement_id"],
+            "checks": len(findings),
+            "problems": problems,
+            "slots": [
+                {
+                    "start": r.start,
+                    "delivered_milli_lanes": r.delivered_milli_lanes,
+                    "matched_wh": r.matched_wh,
+                }
+                for r in results
+            ],
+        }
+        print(json.dumps(verdict, indent=1))
+    else:
+        print(f"agreement {pack['agreement_id']}: {len(results)} of {pack['slots_due']} slots")
+        print(f"delivered {delivered / 1000:g} VCU-slots, matched {matched:,} Wh")
+        print(f"{len(findings)} checks, {len(problems)} do not hold")
+        for problem in problems:
+            print(f"  {problem}")
+    sys.exit(1 if problems else 0)
+
+
+archive = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
+
+
+@archive.callback()
+def archive_main() -> None:
+    """Look after the archive."""
+
+
+@archive.command("prune")
+def archive_prune(
+    location: Annotated[str, typer.Option("--archive", help="a folder or s3://bucket/prefix")],
+    rpc: Annotated[str, typer.Option(help="JSON-RPC endpoint of the chain")],
+    book: Annotated[Path, typer.Option(help="address book", exists=True, dir_okay=False)],
+    keep_days: Annotated[int, typer.Option(help="days a bundle is kept after its epoch", min=1)] = 400,
+    dry_run: Annotated[bool, typer.Option(help="say what would go, delete nothing")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Delete bundles past their time, proposals that were never decided, and evidence that nobody needs."""
+    from backend.chain.addressbook import load_book
+    from backend.chain.errors import ChainError
+    from backend.chain.rpc import Rpc
+    from oracle.archive import ArchiveError, open_archive
+    from oracle.retention import plan, recorded
+
+    try:
+        with Rpc(rpc) as client:
+            reports, evidence_hashes = recorded(client, load_book(book))
+            store = open_archive(location)
+            made = plan(store, reports, evidence_hashes, client.timestamp(), keep_days)
+        deleted = 0 if dry_run else made.apply(store)
+    except (ArchiveError, ChainError, OSError) as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    counts = {"expired": len(made.expired), "orphans": len(made.orphans), "evidence": len(made.evidence)}
+    counts["deleted"] = deleted
+    print(json.dumps(counts) if as_json else ", ".join(f"{name} {value}" for name, value in counts.items()))

@@ -38,18 +38,18 @@ class FeedConfig:
 class NodeConfig:
     """Paths are absolute, or relative to the file.
 
-    `key`: file with the member's secp256k1 secret, 64 hex digits. `nodes`: URLs of all members' nodes, this
-    one too. `grace_seconds`: chain time after the end of an epoch until it is closed without missing
-    readings. `turn_seconds`: wall time until the next member takes the lead, doubled
-    with every turn of an epoch. `fault` is for development
-    chains only. `mqtt`: a broker to take readings from as well, mqtt(s)://[user:password@]host[:port].
-    `dev_broker`: run that broker in this process, on development chains only.
-    `max_store_mib`: how far the store may grow before readings are refused (0: as far as the disk lets it).
+    `archive`: a folder, or s3://bucket/prefix?endpoint=URL. `key`: file with the member's secp256k1
+    secret, 64 hex digits. `nodes`: URLs of all members' nodes, this one too. `grace_seconds`: chain time
+    after the end of an epoch until it is closed without missing readings. `turn_seconds`: wall time until
+    the next member takes the lead, doubled with every turn of an epoch. `fault` is for development chains
+    only. `mqtt`: a broker to take readings from as well, mqtt(s)://[user:password@]host[:port].
+    `dev_broker`: run that broker in this process, on development chains only. `max_store_mib`: how far
+    the store may grow before readings are refused (0: as far as the disk lets it).
     """
 
     key: Path
     store: Path
-    archive: Path
+    archive: str
     book: Path
     rpc: str
     host: str
@@ -97,7 +97,7 @@ def load_config(path: Path, fault: str = "") -> NodeConfig:
         config = NodeConfig(
             key=_path(path, table["key"]),
             store=_path(path, table["store"]),
-            archive=_path(path, table["archive"]),
+            archive=_location(path, str(table["archive"])),
             book=_path(path, table["book"]),
             rpc=str(table["rpc"]),
             host=str(table.get("host", "127.0.0.1")),
@@ -116,6 +116,10 @@ def load_config(path: Path, fault: str = "") -> NodeConfig:
         raise ConfigError(f"{path}: {error!r}") from None
     _check(path, config)
     return config
+
+
+def _location(config: Path, text: str) -> str:
+    return text if text.startswith("s3://") else str(_path(config, text))
 
 
 def _path(config: Path, text: str) -> Path:

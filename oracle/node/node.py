@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from backend.chain.addressbook import load_book
-from oracle.archive import Archive, ArchiveError
+from oracle.archive import ArchiveError, open_archive
 from oracle.evidence.verify import DEV_CHAIN_ID
 from oracle.node.chain import ChainReader, OracleContract
 from oracle.node.config import ConfigError, NodeConfig, read_secret
@@ -81,7 +81,7 @@ class Node:
         self.store = Store(config.store)
         if config.max_store_mib:
             self.store.limit_mib(config.max_store_mib)
-        self.archive = Archive(config.archive)
+        self.archive = open_archive(config.archive)
         self.facts = Facts(self.feed_id)
         self.ledger = Ledger(self.store, self.facts, self.chain_id)
         self.voter = Voter(self.committee, secret, self.store)

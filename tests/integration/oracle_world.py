@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from backend.chain.orders import BundleOrder, ComputeOffer, Order, PowerOffer
 from backend.chain.packing import PriceTable, pack_prices, pack_profile, pack_runs, pack_sold
 from backend.chain.plan import Call, Sender
 from backend.chain.rpc import Rpc
+from backend.day.children import bitwatt_command
 from oracle.agents.fleet import load_fleet
 from oracle.archive import Archive
 from oracle.client import CommitteeClient
@@ -233,8 +233,9 @@ class World:
     # --- processes ------------------------------------------------------------------
     def start(self, name: str, *arguments: str) -> None:
         log = (self.folder / f"{name.replace(' ', '-')}.log").open("ab")
-        command = [str(Path(sys.executable).with_name("bitwatt")), *arguments]
-        self.processes[name] = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        self.processes[name] = subprocess.Popen(
+            bitwatt_command(*arguments), stdout=log, stderr=log, stdin=subprocess.DEVNULL
+        )
         log.close()
 
     def start_node(self, number: int, fault: str = "", **changes: object) -> None:

@@ -22,11 +22,11 @@ SLOTS = 10
 TARIFF = 120_000
 
 
-def _jobs(count: int) -> tuple[DayJob, ...]:
+def _jobs(count: int, slots: int) -> tuple[DayJob, ...]:
     jobs = []
     for number in range(count):
         duration = 1 + number % 4
-        start = number % 5
+        start = number % 5 if slots == SLOTS else number * (slots - 5) // count
         jobs.append(
             DayJob(
                 job_id=f"job-{number:03d}",
@@ -38,7 +38,7 @@ def _jobs(count: int) -> tuple[DayJob, ...]:
                 min_lanes=0,
                 duration_slots=duration,
                 start_slot=start,
-                deadline_slot=min(SLOTS, start + duration + 1 + number % 4),
+                deadline_slot=min(slots, start + duration + 1 + number % 4),
                 limit_micro_per_vcu_slot=60_000 + 1_000 * number,
                 min_green_bps=(0, 10_000, 5_000)[number % 3],
                 max_carbon_g_per_kwh=NO_CARBON_CAP,
@@ -50,8 +50,10 @@ def _jobs(count: int) -> tuple[DayJob, ...]:
     return tuple(jobs)
 
 
-def _plant(number: int, source: int, name: str, emission: int, wh: int) -> tuple[DayPlant, DayPowerOffer]:
-    plant_id, offered = 10 + number, tuple((wh // 2, wh - wh // 2) for _ in range(SLOTS))
+def _plant(
+    number: int, source: int, name: str, emission: int, wh: int, slots: int
+) -> tuple[DayPlant, DayPowerOffer]:
+    plant_id, offered = 10 + number, tuple((wh // 2, wh - wh // 2) for _ in range(slots))
     plant = DayPlant(
         plant_id,
         name,
@@ -60,29 +62,30 @@ def _plant(number: int, source: int, name: str, emission: int, wh: int) -> tuple
         source,
         emission,
         4 * wh * 2,
-        (wh,) * SLOTS,
-        (wh + 300,) * SLOTS,
+        (wh,) * slots,
+        (wh + 300,) * slots,
     )
-    asks = tuple((20_000 + 5_000 * number, 30_000 + 5_000 * number) for _ in range(SLOTS))
+    asks = tuple((20_000 + 5_000 * number, 30_000 + 5_000 * number) for _ in range(slots))
     return plant, DayPowerOffer(
         f"plant-{plant_id}", plant.owner, plant_id, 0, source, emission, offered, asks
     )
 
 
-def small_day(orders: int = 24, seed: int = 0) -> DayInput:
+def small_day(orders: int = 24, seed: int = 0, slots: int = SLOTS) -> DayInput:
     """The day; every number in it is fixed."""
     sites = tuple(
         DaySite(number, f"site {number}", f"operator/{number}", 0, pue, 40 * 500)
         for number, pue in ((1, 1200), (2, 1350))
     )
     offers = tuple(
-        DayComputeOffer(f"site-{n}/0", f"operator/{n}", n, 0, 0, 12, energy, 10_000 + n, 0, SLOTS)
+        DayComputeOffer(f"site-{n}/0", f"operator/{n}", n, 0, 0, 12, energy, 10_000 + n, 0, slots)
         for n, energy in ((1, 110), (2, 124))
     )
-    greens = [_plant(1, 1, "pv", 41, 500), _plant(2, 2, "wind", 11, 400), _plant(3, 3, "hydro", 24, 250)]
-    grid_wh = ((10_000_000,),) * SLOTS
-    grid = DayPlant(1, "grid", "grid/z0", 0, 0, 0, 100_000_000, (0,) * SLOTS, (0,) * SLOTS)
-    grid_offer = DayPowerOffer("grid-z0", "grid/z0", 1, 0, 0, 0, grid_wh, ((TARIFF,),) * SLOTS)
+    greens = [_plant(1, 1, "pv", 41, 500, slots)]
+    greens += [_plant(2, 2, "wind", 11, 400, slots), _plant(3, 3, "hydro", 24, 250, slots)]
+    grid_wh = ((10_000_000,),) * slots
+    grid = DayPlant(1, "grid", "grid/z0", 0, 0, 0, 100_000_000, (0,) * slots, (0,) * slots)
+    grid_offer = DayPowerOffer("grid-z0", "grid/z0", 1, 0, 0, 0, grid_wh, ((TARIFF,),) * slots)
     return DayInput(
         name="small",
         date=date(2017, 10, 17),
@@ -90,16 +93,16 @@ def small_day(orders: int = 24, seed: int = 0) -> DayInput:
         timezone="UTC",
         start=START,
         slot_seconds=900,
-        slots=SLOTS,
+        slots=slots,
         zones=(DayZone(0, "z0", "", ""),),
         classes=(DayClass(0, "gpu", 366),),
         sites=sites,
         compute_offers=offers,
         plants=(grid, *(plant for plant, _ in greens)),
         power_offers=(grid_offer, *(offer for _, offer in greens)),
-        tariff_micro_per_kwh=((TARIFF,) * SLOTS,),
-        grid_carbon_g_per_kwh=((550,) * SLOTS,),
-        jobs=_jobs(orders),
+        tariff_micro_per_kwh=((TARIFF,) * slots,),
+        grid_carbon_g_per_kwh=((550,) * slots,),
+        jobs=_jobs(orders, slots),
         refused=(),
         notes=(),
         remarks=(),

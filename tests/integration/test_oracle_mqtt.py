@@ -3,18 +3,78 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from backend.chain.anvil import free_port
+from backend.day.children import bitwatt_command
 from oracle.client import CommitteeClient
 from oracle.wire.outcomes import Outcome, unpack_outcomes
 from tests.integration.oracle_world import ENERGY_WH, SLOT, START, World, account
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
+
+
+def bitwatt(*arguments: str) -> tuple[int, dict[str, Any]]:
+    """Exit code and JSON of a command."""
+    done = subprocess.run(bitwatt_command(*arguments, "--json"), capture_output=True, check=False)
+    assert done.stdout, done.stderr.decode()[-2000:]
+    return done.returncode, json.loads(done.stdout)
+
+
+def check_evidence_pack(world: World) -> None:
+    """The evidence of one agreement in one file, opened offline and beside the chain; then altered."""
+    book, out = str(world.book_path), world.folder / "pack.json"
+    archive = str(world.folder / "archive")
+    chain = ("--rpc", world.url, "--book", book)
+    made = bitwatt(
+        "evidence", "export", "--agreement", str(1 << 64), "--archive", archive, "--out", str(out), *chain
+    )
+    assert made[0] == 0 and made[1]["slots"] == made[1]["due"] == world.slots
+    code, verdict = bitwatt("evidence", "open", str(out))
+    assert code == 0 and verdict["problems"] == [] and verdict["checks"] > 50
+    assert [slot["matched_wh"] for slot in verdict["slots"]] == [ENERGY_WH] * 3
+    assert bitwatt("evidence", "open", str(out), *chain)[0] == 0
+
+    def altered(change: Callable[[dict[str, Any]], None]) -> str:
+        pack = json.loads(out.read_text())
+        change(pack)
+        path = world.folder / "altered.json"
+        path.write_text(json.dumps(pack))
+        code, verdict = bitwatt("evidence", "open", str(path))
+        assert code == 1
+        return " ".join(verdict["problems"])
+
+    def outcome(pack: dict[str, Any]) -> None:
+        row = pack["slots"][0]["outcome"]
+        row["packed"] = row["packed"].replace("000003e8", "000003e9")
+
+    def quality(pack: dict[str, Any]) -> None:
+        pack["slots"][2]["readings"][0]["quality"] = 1
+
+    def report(pack: dict[str, Any]) -> None:
+        pack["slots"][2]["report"]["count"] += 1
+
+    def committee(pack: dict[str, Any]) -> None:
+        pack["members"][0] = "0x" + "11" * 20
+
+    def evidence(pack: dict[str, Any]) -> None:
+        name = next(iter(pack["evidence"]))
+        pack["evidence"][name] += "00"
+
+    assert "the outcome is in the report" in altered(outcome)
+    assert "it is in the report" in altered(quality)
+    assert "a quorum signed the report" in altered(report)
+    assert "names this committee" in altered(committee)
+    assert "the document has its hash" in altered(evidence)
+    pruned = bitwatt("archive", "prune", "--archive", archive, "--dry-run", *chain)
+    assert pruned == (0, {"expired": 0, "orphans": 0, "evidence": 0, "deleted": 0})
 
 
 def test_a_broker_that_is_lost(tmp_path: Path) -> None:
@@ -48,6 +108,7 @@ def test_a_broker_that_is_lost(tmp_path: Path) -> None:
         for bundle in bundles.values():
             assert unpack_outcomes(bundle.outcomes[0].packed) == [Outcome(1000, ENERGY_WH), Outcome(1000, 0)]
             assert len(bundle.entries) == 2 * world.orders + 2
+        check_evidence_pack(world)
         metrics = httpx.get(f"{world.nodes[1]}/metrics", trust_env=False).text
         assert 'event="broker lost"' in metrics
     finally:
