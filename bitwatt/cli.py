@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "archive": ("oracle.cli", "archive", "look after the evidence archive"),
     "audit": ("audit.cli", "app", "re-derive everything from chain and archive"),
     "serve": ("backend.api.cli", "serve", "serve API, event stream and web"),
+    "vpp": ("backend.vpp.cli", "app", "run a market day of virtual power plants, and audit it"),
     "reindex": ("backend.api.cli", "reindex", "rebuild the service's tables from the chain"),
 }
 
