@@ -1,0 +1,5 @@
+"""`python -m bitwatt`."""
+
+from bitwatt.cli import app
+
+app()
