@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from backend.api.bench import main as api
 from backend.market.bench import app
 from backend.vpp.bench import vpp
 from oracle.bench import app as oracle_app
 
 app.add_typer(oracle_app, name="oracle", help="what one oracle node does on one core")
 app.command("vpp")(vpp)
+app.command("api")(api)
 
 __all__ = ["app"]
