@@ -106,10 +106,20 @@ def _chunks(events: list[Event], cleared: list[Event], calls: Calls) -> tuple[Ch
         args, place = event.args, place_of(event)
         call = calls.get(event.tx)
         sent = call.args if call is not None and call.name == "clearChunk" else {}
-        signed = zip(sent.get("orders", ()), sent.get("sigs", ()), strict=False)
+        terms = sent.get("orders", ())
+        signed = zip(terms, sent.get("sigs", ()), sent.get("signed", (b"",) * len(terms)), strict=False)
         orders = tuple(
-            Signed("order", terms, signature, args["batchId"], at, place, chunk=args["chunkIndex"])
-            for at, (terms, signature) in enumerate(signed)
+            Signed(
+                "order",
+                terms,
+                signature,
+                args["batchId"],
+                at,
+                place,
+                chunk=args["chunkIndex"],
+                together=together,
+            )
+            for at, (terms, signature, together) in enumerate(signed)
         )
         found.append(
             Chunk(

@@ -11,6 +11,7 @@ from eth_abi.exceptions import DecodingError
 from audit.abi import AbiMismatch, Call, Event, Interface
 from audit.archive import parse_json
 from audit.facts import Head
+from audit.packed import spell_out, spell_out_call
 from audit.rpc import Rpc, RpcError
 
 NEEDED = ("Treasury", "Registry", "BundleMarket", "DeliveryOracle", "Settlement", "Certificates")
@@ -83,13 +84,12 @@ class Chain:
                 continue
             try:
                 event = interface.event(log)
+                if event is not None:
+                    found += spell_out(event)
+                    continue
+                odd.append(f"{interface.name}: unknown event {log['topics'][:1]} in {log['transactionHash']}")
             except AbiMismatch as error:
                 odd.append(str(error))
-                continue
-            if event is None:
-                odd.append(f"{interface.name}: unknown event {log['topics'][:1]} in {log['transactionHash']}")
-            else:
-                found.append(event)
         return self._dated(found), odd
 
     def _dated(self, events: list[Event]) -> list[Event]:
@@ -113,10 +113,10 @@ class Chain:
                 continue
             try:
                 call = interface.call(tx)
+                if call is not None:
+                    found[call.tx] = spell_out_call(call)
             except AbiMismatch:
                 continue
-            if call is not None:
-                found[call.tx] = call
         return found
 
     def views(

@@ -31,7 +31,9 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """A signed order or offer as it was sent to the chain: EIP-712 field values by their Solidity names."""
+    """A signed order or offer as it was sent to the chain: EIP-712 field values by their Solidity names.
+
+    `together` is the struct hash of the list of orders it was signed in, empty where it was signed alone."""
 
     kind: Literal["order", "compute offer", "power offer"]
     terms: Terms
@@ -42,6 +44,7 @@ class Signed:
     chunk: int = -1
     profile: bytes = b""
     sold: bytes = b""
+    together: bytes = b""
 
     @property
     def maker(self) -> str:
@@ -281,7 +284,7 @@ class Views:
     retired: Mapping[int, int] = field(default_factory=dict)
     supply: Mapping[int, int] = field(default_factory=dict)
     holdings: Mapping[tuple[str, int], int] = field(default_factory=dict)
-    remainders: Mapping[str, int] = field(default_factory=dict)
+    credits_mg: Mapping[tuple[str, int], int] = field(default_factory=dict)
     commitments: Mapping[tuple[int, int], bytes] = field(default_factory=dict)
     feed_id: bytes | None = None
     refund_delay: int | None = None

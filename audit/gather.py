@@ -111,7 +111,7 @@ class Gatherer:
                 *batch.power_offers,
                 *(o for c in batch.chunks for o in c.orders),
             ):
-                message = digest(separator, struct_hash(STRUCTS[item.kind], item.terms))
+                message = digest(separator, item.together or struct_hash(STRUCTS[item.kind], item.terms))
                 if recover(message, item.signature) == item.maker:
                     continue
                 answer = self._is_valid_signature(item.maker, message, item.signature, item.place.block)

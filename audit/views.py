@@ -19,7 +19,9 @@ def read_views(chain: Chain, log: Log) -> Views:
     accounts = sorted(_accounts(log))
     ids = sorted({number for _, _, number, _ in transfers(log)} | _ids(log))
     holders = sorted(_holders(log))
-    credited = sorted({event.args["account"].lower() for event in log.get(("Settlement", "Credited"), ())})
+    earned = sorted(
+        {(event.args["account"], event.args["key"]) for event in log.get(("Treasury", "Earned"), ())}
+    )
     chunks = [
         (event.args["batchId"], event.args["chunkIndex"])
         for event in log.get(("BundleMarket", "ChunkCleared"), ())
@@ -36,7 +38,7 @@ def read_views(chain: Chain, log: Log) -> Views:
         retired=_table(chain, "Certificates", "retiredOf", [(number,) for number in ids]),
         supply=_table(chain, "Certificates", "totalSupply", [(number,) for number in ids]),
         holdings=_table(chain, "Certificates", "balanceOf", holders),
-        remainders=_table(chain, "Settlement", "creditRemainderMg", [(account,) for account in credited]),
+        credits_mg=_table(chain, "Treasury", "creditMgOf", earned),
         commitments=_table(chain, "BundleMarket", "chunkCommitment", chunks),
         feed_id=chain.view("Settlement", "feedId"),
         refund_delay=chain.view("Settlement", "refundDelay"),

@@ -6,21 +6,20 @@ import {IBundleMarket} from "./interfaces/IBundleMarket.sol";
 import {IDeliveryOracle} from "./interfaces/IDeliveryOracle.sol";
 import {IRegistry} from "./interfaces/IRegistry.sol";
 import {ITreasury} from "./interfaces/ITreasury.sol";
-import {AccountBook} from "./libraries/AccountBook.sol";
 import {BatchStore} from "./libraries/BatchStore.sol";
-import {Clearing} from "./libraries/Clearing.sol";
+import {ClearDesk} from "./libraries/ClearDesk.sol";
 import {MarketState} from "./libraries/MarketState.sol";
 import {OfferDesk} from "./libraries/OfferDesk.sol";
 import {OfferWord} from "./libraries/OfferWord.sol";
 import {OrderLib} from "./libraries/OrderLib.sol";
+import {OrderWindow} from "./libraries/OrderWindow.sol";
 import {ReleaseDesk} from "./libraries/ReleaseDesk.sol";
-import {RunWord} from "./libraries/RunWord.sol";
+import {Signatures} from "./libraries/Signatures.sol";
 
 /// @title BundleMarket
-/// @notice See IBundleMarket: the interface is the document. Header, prices and offers are checked in OfferDesk,
-/// releases in ReleaseDesk (both linked); orders are cleared here.
+/// @notice See IBundleMarket: the interface is the document. Header, prices and offers are checked in OfferDesk, orders
+/// cleared in ClearDesk, releases made in ReleaseDesk, all of them linked.
 contract BundleMarket is IBundleMarket, EIP712 {
-    using AccountBook for AccountBook.Book;
     using BatchStore for BatchStore.Store;
     using BatchStore for Batch;
     using MarketState for MarketState.State;
@@ -28,15 +27,6 @@ contract BundleMarket is IBundleMarket, EIP712 {
     using OrderLib for BundleOrder;
     using OrderLib for ComputeOffer;
     using OrderLib for PowerOffer;
-    using RunWord for uint256;
-
-    /// @dev What clearChunk collects over its orders.
-    struct ChunkWork {
-        uint64 batchId;
-        AccountBook.Book book;
-        address[] makers;
-        bytes32[] hashes;
-    }
 
     IRegistry private immutable REGISTRY;
     ITreasury private immutable TREASURY;
@@ -77,33 +67,11 @@ contract BundleMarket is IBundleMarket, EIP712 {
     }
 
     /// @inheritdoc IBundleMarket
-    function clearChunk(uint64 batchId, BundleOrder[] calldata orders, bytes[] calldata sigs, bytes calldata runs)
+    function clearChunk(uint64 batchId, bytes calldata orders, bytes calldata runs)
         external
         returns (uint32 chunkIndex)
     {
-        BatchStore.Store storage b = state.priced(batchId);
-        require(orders.length == sigs.length, LengthMismatch(orders.length, sigs.length));
-        require(runs.length != 0 && runs.length % RunWord.SIZE == 0, RunsLength(runs.length));
-
-        Clearing.Context memory c = Clearing.begin(b);
-        ChunkWork memory work = ChunkWork(
-            batchId,
-            AccountBook.create(orders.length),
-            new address[](orders.length),
-            new bytes32[](orders.length)
-        );
-        for (uint256 i; i < orders.length; ++i) {
-            _clearOrder(b, c, work, orders[i], sigs[i], i, runs);
-        }
-        _requireAllTaken(c, runs);
-
-        Clearing.commit(b, c);
-        chunkIndex = b.head.chunks++;
-        b.chunks[chunkIndex] = keccak256(abi.encode(work.makers, work.hashes, runs));
-
-        emit ChunkCleared(batchId, chunkIndex, work.makers, work.hashes, runs);
-
-        TREASURY.post(work.book.postings());
+        return ClearDesk.clearChunk(state, _wiring(), batchId, orders, runs);
     }
 
     /// @inheritdoc IBundleMarket
@@ -145,50 +113,50 @@ contract BundleMarket is IBundleMarket, EIP712 {
 
     /// @inheritdoc IBundleMarket
     function cancel(uint64 nonce) external {
-        state.setFilled(msg.sender, nonce, MarketState.CANCELLED);
-
-        emit Cancelled(msg.sender, nonce);
+        _cancel(msg.sender, nonce);
     }
 
     /// @inheritdoc IBundleMarket
     function cancelAll() external {
-        uint32 epoch = ++state.epochOf[msg.sender];
-
-        emit AllCancelled(msg.sender, epoch);
+        _cancelAll(msg.sender);
     }
 
-    /// @dev One order of a chunk: message, runs, fill ledger, lock.
-    function _clearOrder(
-        BatchStore.Store storage b,
-        Clearing.Context memory c,
-        ChunkWork memory work,
-        BundleOrder calldata order,
-        bytes calldata sig,
-        uint256 idx,
-        bytes calldata runs
-    ) private {
-        bytes32 hash = _hashTypedDataV4(order.hash());
-        state.checkSigned(order.maker, hash, sig, order.epoch, order.nonce, order.expiry);
-        (uint256 lanes, uint256 cost) = Clearing.takeOrder(b, c, order, idx, runs);
+    /// @inheritdoc IBundleMarket
+    function cancelFor(address maker, uint64 nonce, bytes calldata signature) external {
+        _checkSigned(maker, keccak256(abi.encode(OrderLib.CANCEL, maker, epochOf(maker), nonce)), signature);
 
-        _fill(order, idx, lanes);
-        (work.makers[idx], work.hashes[idx]) = (order.maker, hash);
-        work.book.add(work.book.entryOf(order.maker), -int256(cost), int256(cost));
-
-        emit OrderCleared(work.batchId, hash, order.maker, uint32(lanes), cost);
+        _cancel(maker, nonce);
     }
 
-    function _fill(BundleOrder calldata order, uint256 idx, uint256 lanes) private {
-        uint256 filled = state.filled(order.maker, order.nonce);
-        uint256 most = order.lanes > filled ? order.lanes - filled : 0;
-        require(lanes <= most, LanesOutOfRange(idx, lanes, 1, most));
+    /// @inheritdoc IBundleMarket
+    function cancelAllFor(address maker, bytes calldata signature) external {
+        _checkSigned(maker, keccak256(abi.encode(OrderLib.CANCEL_ALL, maker, epochOf(maker))), signature);
 
-        state.setFilled(order.maker, order.nonce, filled + lanes);
+        _cancelAll(maker);
     }
 
-    function _requireAllTaken(Clearing.Context memory c, bytes calldata runs) private pure {
-        if (c.next == RunWord.count(runs)) return;
-        revert UnknownOrder(c.next, RunWord.read(runs, c.next).orderIdx());
+    function _cancel(address maker, uint64 nonce) private {
+        uint256 window = TREASURY.windowOf(maker);
+        uint256 next = state.cancel(window, maker, nonce);
+
+        emit Cancelled(maker, nonce);
+
+        if (next != window) TREASURY.setWindow(maker, next);
+    }
+
+    function _cancelAll(address maker) private {
+        uint256 window = TREASURY.windowOf(maker);
+        require(OrderWindow.epoch(window) + 1 < OrderWindow.EPOCHS, LastEpoch(maker));
+        uint256 next = OrderWindow.nextEpoch(window);
+
+        emit AllCancelled(maker, uint32(OrderWindow.epoch(next)));
+
+        TREASURY.setWindow(maker, next);
+    }
+
+    function _checkSigned(address maker, bytes32 structHash, bytes calldata signature) private view {
+        bytes32 hash = _hashTypedDataV4(structHash);
+        require(Signatures.isValid(maker, hash, signature), BadSignature(maker, hash));
     }
 
     function _wiring() private view returns (MarketState.Wiring memory) {
@@ -203,8 +171,8 @@ contract BundleMarket is IBundleMarket, EIP712 {
     }
 
     /// @inheritdoc IBundleMarket
-    function epochOf(address maker) external view returns (uint32) {
-        return state.epochOf[maker];
+    function epochOf(address maker) public view returns (uint32) {
+        return uint32(OrderWindow.epoch(TREASURY.windowOf(maker)));
     }
 
     /// @inheritdoc IBundleMarket
@@ -224,7 +192,8 @@ contract BundleMarket is IBundleMarket, EIP712 {
 
     /// @inheritdoc IBundleMarket
     function priceTable(uint64 batchId) external view returns (bytes memory) {
-        return state.batches[batchId].table().data;
+        BatchStore.Store storage b = state.batches[batchId];
+        return b.table(b.headOf()).data;
     }
 
     /// @inheritdoc IBundleMarket
@@ -295,7 +264,7 @@ contract BundleMarket is IBundleMarket, EIP712 {
 
     /// @inheritdoc IBundleMarket
     function lanesFilled(address maker, uint64 nonce) external view returns (uint32) {
-        return uint32(state.filled(maker, nonce));
+        return uint32(state.filled(TREASURY.windowOf(maker), maker, nonce));
     }
 
     /// @inheritdoc IBundleMarket

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
+import {Multicall} from "@openzeppelin/contracts/utils/Multicall.sol";
 import {MerkleProof} from "@openzeppelin/contracts/utils/cryptography/MerkleProof.sol";
 import {IBundleMarket} from "./interfaces/IBundleMarket.sol";
 import {ICertificates} from "./interfaces/ICertificates.sol";
@@ -8,12 +9,11 @@ import {IDeliveryOracle} from "./interfaces/IDeliveryOracle.sol";
 import {IRegistry} from "./interfaces/IRegistry.sol";
 import {ISettlement} from "./interfaces/ISettlement.sol";
 import {ITreasury} from "./interfaces/ITreasury.sol";
-import {AccountBook} from "./libraries/AccountBook.sol";
 import {CertificateId} from "./libraries/CertificateId.sol";
+import {ChunkBook} from "./libraries/ChunkBook.sol";
 import {DeliveryMath} from "./libraries/DeliveryMath.sol";
 import {OfferWord} from "./libraries/OfferWord.sol";
 import {PoolDesk} from "./libraries/PoolDesk.sol";
-import {PriceTable} from "./libraries/PriceTable.sol";
 import {RunWord} from "./libraries/RunWord.sol";
 import {SettlementBook} from "./libraries/SettlementBook.sol";
 import {SettlementState} from "./libraries/SettlementState.sol";
@@ -21,10 +21,9 @@ import {SettlementState} from "./libraries/SettlementState.sol";
 /// @title Settlement
 /// @notice See ISettlement: the interface is the document. The power side is in PoolDesk (linked), the compute side
 /// here.
-contract Settlement is ISettlement {
-    using AccountBook for AccountBook.Book;
+contract Settlement is ISettlement, Multicall {
+    using ChunkBook for ChunkBook.Book;
     using OfferWord for uint256;
-    using PriceTable for PriceTable.Table;
     using RunWord for uint256;
     using SettlementBook for SettlementBook.Context;
     using SettlementState for SettlementState.State;
@@ -88,16 +87,15 @@ contract Settlement is ISettlement {
     ) external {
         require(slots.length == outcomes.length, LengthMismatch(slots.length, outcomes.length));
         require(slots.length == proofs.length, LengthMismatch(slots.length, proofs.length));
-        SettlementBook.Context memory c = _openChunk(batchId, chunkIndex, chunk);
+        ChunkBook.Book memory k = ChunkBook.open(_wiring(), batchId, chunkIndex, chunk);
         for (uint256 i; i < slots.length; ++i) {
-            c.checkSlot(slots[i]);
+            k.c.checkSlot(slots[i]);
             state.useSlot(batchId, chunkIndex, slots[i]);
-            _checkOutcomes(c, chunkIndex, slots[i], outcomes[i], proofs[i]);
-            _settleSlot(c, chunkIndex, slots[i], outcomes[i]);
+            _checkOutcomes(k.c, chunkIndex, slots[i], outcomes[i], proofs[i]);
+            _settleSlot(k, chunkIndex, slots[i], outcomes[i]);
         }
-        _credit(c, chunk.makers);
 
-        c.post();
+        k.post(chunk.makers);
     }
 
     /// @inheritdoc ISettlement
@@ -107,15 +105,29 @@ contract Settlement is ISettlement {
         IBundleMarket.ChunkData calldata chunk,
         uint16[] calldata slots
     ) external {
-        SettlementBook.Context memory c = _openChunk(batchId, chunkIndex, chunk);
+        ChunkBook.Book memory k = ChunkBook.open(_wiring(), batchId, chunkIndex, chunk);
         for (uint256 i; i < slots.length; ++i) {
-            c.checkSlot(slots[i]);
+            k.c.checkSlot(slots[i]);
             state.useSlot(batchId, chunkIndex, slots[i]);
-            _checkRefund(c, slots[i]);
-            _refundSlot(c, chunkIndex, slots[i]);
+            _checkRefund(k.c, slots[i]);
+            _refundSlot(k, chunkIndex, slots[i]);
         }
 
-        c.post();
+        k.post(chunk.makers);
+    }
+
+    /// @inheritdoc ISettlement
+    function claimCredits(uint256 key, address[] calldata accounts) external {
+        uint256[] memory grams = new uint256[](accounts.length);
+        uint256 id = CertificateId.packMonth(
+            CertificateId.CREDIT, CertificateId.monthOf(key & 0xfff), key >> 12, 0, address(this)
+        );
+        for (uint256 i; i < accounts.length; ++i) {
+            grams[i] = TREASURY.takeCredit(accounts[i], key);
+            if (grams[i] != 0) emit Credited(accounts[i], id, grams[i]);
+        }
+
+        CERTIFICATES.mint(id, accounts, grams);
     }
 
     /// @inheritdoc ISettlement
@@ -133,18 +145,6 @@ contract Settlement is ISettlement {
             SettlementState.Wiring(
                 REGISTRY, TREASURY, ORACLE, MARKET, CERTIFICATES, feedId, missingGrace
             );
-    }
-
-    /// @dev A final batch and one of its chunks.
-    function _openChunk(uint64 batchId, uint32 chunkIndex, IBundleMarket.ChunkData calldata chunk)
-        private
-        view
-        returns (SettlementBook.Context memory c)
-    {
-        c = SettlementBook.open(_wiring(), batchId, chunk.makers.length + RunWord.count(chunk.runs));
-        bytes32 commitment = keccak256(abi.encode(chunk.makers, chunk.orderHashes, chunk.runs));
-        require(commitment == MARKET.chunkCommitment(batchId, chunkIndex), WrongChunk(batchId, chunkIndex));
-        c.load(chunk);
     }
 
     function _checkOutcomes(
@@ -169,75 +169,87 @@ contract Settlement is ISettlement {
         require(block.timestamp >= allowedAt, RefundTooEarly(slot, allowedAt));
     }
 
-    function _settleSlot(
-        SettlementBook.Context memory c,
-        uint32 chunkIndex,
-        uint16 slot,
-        bytes calldata outcomes
-    ) private {
+    function _settleSlot(ChunkBook.Book memory k, uint32 chunkIndex, uint16 slot, bytes calldata outcomes) private {
         SlotSums memory sums;
         uint256 next;
-        uint256[] memory runs = c.runs;
+        uint256[] memory runs = k.runs;
         for (uint256 i; i < runs.length; ++i) {
-            if (slot < runs[i].startSlot() || slot >= runs[i].endSlot()) continue;
+            uint256 run = runs[i];
+            if (slot < run.startSlot() || slot >= run.endSlot()) continue;
             if (next + OUTCOME_BYTES > outcomes.length) revert OutcomesLength(outcomes.length, next + OUTCOME_BYTES);
-            uint64 outcome = uint64(bytes8(outcomes[next:next + OUTCOME_BYTES]));
+            uint256 outcome = uint64(bytes8(outcomes[next:next + OUTCOME_BYTES]));
             next += OUTCOME_BYTES;
-            c.setDelivery(slot, i, outcome >> 32, uint32(outcome));
-            _settleRun(c, slot, i, sums);
+            k.setDelivery(slot, run, outcome >> 32, uint32(outcome));
+            _settleRun(k, slot, i, run, sums);
         }
         require(next != 0, NothingInSlot(chunkIndex, slot));
         require(next == outcomes.length, OutcomesLength(outcomes.length, next));
 
-        c.keepPools(state, slot);
+        k.keepPools(state, slot);
 
         emit SlotSettled(
-            c.batchId, chunkIndex, slot, outcomes, sums.compute, sums.power, sums.refund, sums.penalty
+            k.c.batchId, chunkIndex, slot, outcomes, sums.compute, sums.power, sums.refund, sums.penalty
         );
     }
 
     /// @dev One run in one slot: F15, the pool, the ledger entries, the penalty, the credit.
-    function _settleRun(SettlementBook.Context memory c, uint256 slot, uint256 i, SlotSums memory sums) private view {
-        (DeliveryMath.Delivery memory d, DeliveryMath.Payment memory p) = (c.d, c.p);
-        uint256 energyWh = d.lanes * d.energyWhPerLane;
-        if (d.milliLanes > 1000 * d.lanes) revert DeliveredAboveLanes(uint16(slot), i, d.milliLanes, 1000 * d.lanes);
-        if (d.matchedWh > energyWh) revert MatchedAboveEnergy(uint16(slot), i, d.matchedWh, energyWh);
-        if (!d.green && d.matchedWh != 0) revert GreyMatched(uint16(slot), i, d.matchedWh);
+    function _settleRun(ChunkBook.Book memory k, uint256 slot, uint256 i, uint256 run, SlotSums memory sums)
+        private
+        view
+    {
+        (DeliveryMath.Delivery memory d, DeliveryMath.Payment memory p) = (k.d, k.p);
+        _checkOutcome(d, slot, i);
 
         DeliveryMath.settle(d, p);
-        uint256 order = c.runs[i].orderIdx();
-        uint256 buyer = c.buyer[order];
-        c.book.add(buyer, int256(p.refund), -int256(p.bundle));
-        c.book.add(c.site[i], int256(p.payCompute), 0);
-        if (d.green) _payGreen(c, slot, c.a[i].zoneId(), order);
-        else _payGrey(c, slot, c.a[i].zoneId());
-        sums.penalty += c.penalise(c.site[i], buyer, p.penalty);
-        sums.compute += p.payCompute;
-        sums.power += p.payPower;
-        sums.refund += p.refund;
+        (uint256 order, uint256 offer) = (run.orderIdx(), run.offerIdx());
+        unchecked {
+            k.refunds[order] += p.refund;
+            k.unlocked[order] += p.bundle;
+            k.siteMoney[k.siteOf[offer] - 1] += int256(p.payCompute);
+        }
+        uint256 zone = k.a[offer].zoneId();
+        if (d.green) _payGreen(k, slot, zone, order);
+        else _payGrey(k, slot, zone);
+        if (p.penalty != 0) sums.penalty += k.penalise(offer, order, p.penalty);
+        unchecked {
+            sums.compute += p.payCompute;
+            sums.power += p.payPower;
+            sums.refund += p.refund;
+        }
+    }
+
+    function _checkOutcome(DeliveryMath.Delivery memory d, uint256 slot, uint256 i) private pure {
+        unchecked {
+            uint256 energyWh = d.lanes * d.energyWhPerLane;
+            if (d.milliLanes > 1000 * d.lanes) {
+                revert DeliveredAboveLanes(uint16(slot), i, d.milliLanes, 1000 * d.lanes);
+            }
+            if (d.matchedWh > energyWh) revert MatchedAboveEnergy(uint16(slot), i, d.matchedWh, energyWh);
+            if (!d.green && d.matchedWh != 0) revert GreyMatched(uint16(slot), i, d.matchedWh);
+        }
     }
 
     /// @dev Green money waits in this contract's account for payPool.
-    function _payGreen(SettlementBook.Context memory c, uint256 slot, uint256 zone, uint256 order) private view {
-        DeliveryMath.Payment memory p = c.p;
-        Pool memory pool_ = c.poolOf(state, slot, zone, GREEN);
+    function _payGreen(ChunkBook.Book memory k, uint256 slot, uint256 zone, uint256 order) private view {
+        DeliveryMath.Payment memory p = k.p;
+        Pool memory pool_ = k.poolOf(state, slot, zone, GREEN);
         uint256 matched = pool_.matchedWh + p.matchedWh;
-        if (!pool_.metered) revert PoolNotMetered(c.batchId, uint16(slot), uint16(zone));
+        if (!pool_.metered) revert PoolNotMetered(k.c.batchId, uint16(slot), uint16(zone));
         if (matched > pool_.deliveredWh) {
             revert MatchedAboveDelivered(uint16(slot), zone, matched, pool_.deliveredWh);
         }
 
         _addToPool(pool_, p);
-        c.book.add(c.self, p.payPower, 0);
-        _earn(c, slot, zone, order, p.matchedWh);
+        unchecked {
+            k.self += p.payPower;
+        }
+        k.earn(slot, zone, order, p.matchedWh);
     }
 
     /// @dev Grey money goes to the zone's grid, or at a negative price comes out of what the grid locked.
-    function _payGrey(SettlementBook.Context memory c, uint256 slot, uint256 zone) private view {
-        (, uint256 grid) = c.gridOf(zone);
-        if (c.d.energyPrice < 0) _addToPool(c.poolOf(state, slot, zone, GREY), c.p);
-        if (c.p.payPower < 0) c.book.add(grid, 0, c.p.payPower);
-        else c.book.add(grid, c.p.payPower, 0);
+    function _payGrey(ChunkBook.Book memory k, uint256 slot, uint256 zone) private view {
+        if (k.d.energyPrice < 0) _addToPool(k.poolOf(state, slot, zone, GREY), k.p);
+        k.payGrid(zone, k.p.payPower);
     }
 
     function _addToPool(Pool memory pool_, DeliveryMath.Payment memory p) private pure {
@@ -246,55 +258,30 @@ contract Settlement is ISettlement {
         pool_.moneyMicro += int96(p.payPower);
     }
 
-    /// @dev F11: Wh * g/kWh = mg, on the batch's own factors, floored at 0.
-    function _earn(SettlementBook.Context memory c, uint256 slot, uint256 zone, uint256 order, uint256 matchedWh)
-        private
-        pure
-    {
-        uint256 base = c.table.gridCarbon(zone, slot);
-        uint256 supply = c.table.greenFactor(zone, slot);
-        if (base > supply) c.creditMg[zone * c.buyer.length + order] += matchedWh * (base - supply);
-    }
-
-    function _refundSlot(SettlementBook.Context memory c, uint32 chunkIndex, uint16 slot) private {
-        (DeliveryMath.Delivery memory d, DeliveryMath.Payment memory p) = (c.d, c.p);
+    function _refundSlot(ChunkBook.Book memory k, uint32 chunkIndex, uint16 slot) private {
+        (DeliveryMath.Delivery memory d, DeliveryMath.Payment memory p) = (k.d, k.p);
         uint256 refund;
         bool any;
-        for (uint256 i; i < c.runs.length; ++i) {
-            if (slot < c.runs[i].startSlot() || slot >= c.runs[i].endSlot()) continue;
+        for (uint256 i; i < k.runs.length; ++i) {
+            uint256 run = k.runs[i];
+            if (slot < run.startSlot() || slot >= run.endSlot()) continue;
             any = true;
-            c.setDelivery(slot, i, 0, 0);
+            k.setDelivery(slot, run, 0, 0);
             (p.bundle, p.energyWh) = (d.lanes * d.price, d.lanes * d.energyWhPerLane);
+            (p.matchedWh, p.payPower) = (0, 0);
             refund += p.bundle;
-            c.book.add(c.buyer[c.runs[i].orderIdx()], int256(p.bundle), -int256(p.bundle));
+            k.refunds[run.orderIdx()] += p.bundle;
+            k.unlocked[run.orderIdx()] += p.bundle;
             if (d.green || d.energyPrice < 0) {
-                _addToPool(c.poolOf(state, slot, c.a[i].zoneId(), d.green ? GREEN : GREY), p);
+                uint256 zone = k.a[run.offerIdx()].zoneId();
+                _addToPool(k.poolOf(state, slot, zone, d.green ? GREEN : GREY), p);
             }
         }
         require(any, NothingInSlot(chunkIndex, slot));
 
-        c.keepPools(state, slot);
+        k.keepPools(state, slot);
 
-        emit SlotRefunded(c.batchId, chunkIndex, slot, refund);
-    }
-
-    /// @dev Whole grams by zone to the makers; what is below a gram stays on the account.
-    function _credit(SettlementBook.Context memory c, address[] calldata makers) private {
-        for (uint256 zone; zone < c.batch.zones; ++zone) {
-            uint256[] memory grams = new uint256[](makers.length);
-            uint256 id = CertificateId.pack(CertificateId.CREDIT, c.batch.start, zone, 0, address(this));
-            uint256 total;
-            for (uint256 i; i < makers.length; ++i) {
-                uint256 earned = c.creditMg[zone * makers.length + i];
-                if (earned == 0) continue;
-                earned += state.creditRemainderMg[makers[i]];
-                grams[i] = earned / 1000;
-                total += grams[i];
-                state.creditRemainderMg[makers[i]] = earned % 1000;
-                emit Credited(makers[i], id, grams[i], earned % 1000);
-            }
-            if (total != 0) CERTIFICATES.mint(id, makers, grams);
-        }
+        emit SlotRefunded(k.c.batchId, chunkIndex, slot, refund);
     }
 
     // --- views
@@ -322,11 +309,6 @@ contract Settlement is ISettlement {
     /// @inheritdoc ISettlement
     function deliveredWh(uint64 batchId, uint16 slot, uint16 powerOfferIndex) external view returns (uint256) {
         return state.deliveredWh(batchId, slot, powerOfferIndex);
-    }
-
-    /// @inheritdoc ISettlement
-    function creditRemainderMg(address account) external view returns (uint256) {
-        return state.creditRemainderMg[account];
     }
 
     /// @inheritdoc ISettlement

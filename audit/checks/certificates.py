@@ -102,40 +102,53 @@ def retired(facts: Facts) -> Result:
     return tally.result()
 
 
-@check("certificates.credits", "F11: floor(m (ci - ef) / 1000) g with remainders kept; event Credited")
+def month_index(seconds: int) -> int:
+    """Months since January 1970, UTC."""
+    when = datetime.fromtimestamp(seconds, UTC)
+    return (when.year - 1970) * 12 + when.month - 1
+
+
+def key_of(credit_id: int) -> int:
+    """Credit key (zone, month) of an ERC-1155 id."""
+    stamp, zone = credit_id >> 224 & 0xFFFFFF, credit_id >> 208 & 0xFFFF
+    return zone << 12 | (stamp // 100 - 1970) * 12 + stamp % 100 - 1
+
+
+@check("certificates.credits", "F11: m (ci - ef) mg earned by each buyer, whole grams claimed once; Credited")
 def credits(facts: Facts) -> Result:
     tally = Tally()
-    due: dict[str, int] = defaultdict(int)
-    for _, rows in settled_slots(facts):
+    due: dict[tuple[str, str, int], int] = defaultdict(int)
+    for event, rows in settled_slots(facts):
         for row in rows or ():
             if row.matched_wh and row.batch.prices is not None:
                 grid = int(row.batch.prices.grid_carbon[row.zone, row.slot])
                 green = int(row.batch.prices.green_factor[row.zone, row.slot])
-                due[row.buyer] += credit_mg(row.matched_wh, grid, green)
-    told: dict[str, int] = defaultdict(int)
-    left: dict[str, int] = {}
-    audited = len(facts.batches) == len(facts.log("BundleMarket", "BatchOpened"))
+                key = row.zone << 12 | month_index(row.batch.start)
+                due[event.tx, row.buyer, key] += credit_mg(row.matched_wh, grid, green)
+    told: dict[tuple[str, str, int], int] = defaultdict(int)
+    left: dict[tuple[str, int], int] = defaultdict(int)
+    for event in facts.log("Treasury", "Earned"):
+        account, key = event.args["account"].lower(), event.args["key"]
+        told[event.tx, account, key] += event.args["mg"]
+        left[account, key] += event.args["mg"]
+    outside = {event.tx for event in facts.log("Settlement", "SlotSettled")} - {
+        event.tx for event, rows in settled_slots(facts) if rows is not None
+    }
+    for place in sorted(due.keys() | told.keys()):
+        if place[0] not in outside:
+            where = f"account {place[1]} key {place[2]} mg credited in {place[0]}"
+            tally.equal(where, due.get(place, 0), told.get(place, 0))
     for event in facts.log("Settlement", "Credited"):
-        account = event.args["account"].lower()
-        told[account] += 1000 * event.args["grams"]
-        left[account] = event.args["remainderMg"]
-        tally.true(
-            event.args["remainderMg"] < 1000,
-            f"remainder of {account} in {event.tx}",
-            "below 1000 mg",
-            left[account],
-        )
         kind, issuer = event.args["id"] >> 248, event.args["id"] & ((1 << 160) - 1)
         tally.equal(
             f"credit id in {event.tx}", (CREDIT, int(facts.address("Settlement"), 16)), (kind, issuer)
         )
-    for account in sorted(due.keys() | told.keys()):
-        if audited:
-            found = told[account] + left.get(account, 0)
-            tally.equal(f"account {account} mg credited and kept", due.get(account, 0), found)
-        remainder = facts.views.remainders.get(account)
-        if remainder is not None:
-            tally.equal(f"account {account} creditRemainderMg", left.get(account, 0), remainder)
+        left[event.args["account"].lower(), key_of(event.args["id"])] -= 1000 * event.args["grams"]
+    for (account, key), mg in sorted(left.items()):
+        tally.true(mg >= 0, f"account {account} key {key}", "no more claimed than earned", f"{mg} mg")
+        found = facts.views.credits_mg.get((account, key))
+        if found is not None:
+            tally.equal(f"account {account} creditMgOf key {key}", mg, found)
     return tally.result()
 
 

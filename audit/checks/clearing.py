@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 
 import numpy as np
-from eth_abi.abi import encode
 
 from audit.checks.orders import title
 from audit.eip712 import keccak
@@ -229,15 +228,16 @@ def factor(facts: Facts) -> Result:
 
 
 @check(
-    "clearing.commitment", "BundleMarket.chunkCommitment = keccak256(abi.encode(makers, orderHashes, runs))"
+    "clearing.commitment",
+    "BundleMarket.chunkCommitment = keccak256 of the three keccak256 of makers, order hashes, runs",
 )
 def commitment(facts: Facts) -> Result:
     tally = Tally()
     for batch in facts.batches:
         for chunk in batch.chunks:
             found = facts.views.commitments.get((batch.id, chunk.index))
-            values = [list(chunk.makers), list(chunk.order_hashes), chunk.runs_raw]
-            due = keccak(encode(["address[]", "bytes32[]", "bytes"], values))
+            makers = b"".join(bytes.fromhex(maker[2:]) for maker in chunk.makers)
+            due = keccak(keccak(makers) + keccak(b"".join(chunk.order_hashes)) + keccak(chunk.runs_raw))
             if found is None:
                 tally.doubt(chunk.name(), due, "the view gives no answer")
             else:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from audit.eip712 import STRUCTS, digest, domain_separator, keccak, recover, struct_hash
-from audit.facts import Batch, Chunk, Facts, Run, Signed
+from audit.facts import Batch, Chunk, Facts, Place, Run, Signed
 from audit.formulas import GREEN, GREY
 from audit.verdict import Result, Tally, check
 
@@ -68,15 +68,17 @@ def calldata(facts: Facts) -> Result:
 @check("orders.signature", "EIP-712 domain BitWatt/1, EIP-1271; BundleMarket")
 def signature(facts: Facts) -> Result:
     tally = Tally()
-    for kind, item, message in every_signed(facts):
+    separator = domain_separator("BitWatt", "1", facts.chain_id, facts.address("BundleMarket"))
+    for kind, item, hashed in every_signed(facts):
         tally.count()
+        message = digest(separator, item.together) if item.together else hashed
         signer = recover(message, item.signature)
         if signer == item.maker:
             continue
         answer = facts.contract_signatures.get((item.maker, message))
         if answer is True:
             continue
-        where = title(kind, item, message)
+        where = title(kind, item, hashed)
         if answer is None and item.maker in facts.unknown_signers:
             tally.doubt(where, "EIP-1271 answer of the maker", f"none for block {item.place.block}")
         else:
@@ -113,7 +115,7 @@ def alive(facts: Facts) -> Result:
         where = title(kind, item, hashed)
         place = item.place
         cancelled = facts.cancelled.get((item.maker, item.terms["nonce"]))
-        if cancelled is not None and cancelled < place:
+        if cancelled is not None and cancelled < place and not _reopened(facts, item, cancelled):
             tally.fail(where, f"nonce {item.terms['nonce']} not cancelled", f"cancelled in {cancelled.tx}")
         epoch = max((new for at, new in facts.epochs.get(item.maker, ()) if at < place), default=0)
         tally.equal(where + " epoch", epoch, item.terms["epoch"])
@@ -121,6 +123,17 @@ def alive(facts: Facts) -> Result:
         in_time = place.timestamp <= expiry
         tally.true(in_time, where + " expiry", f"used until {expiry}", f"used at {place.timestamp}")
     return tally.result()
+
+
+def _reopened(facts: Facts, item: Signed, cancelled: Place) -> bool:
+    """Whether a queued nonce was cancelled in an earlier epoch than the order's."""
+    epoch = max((new for at, new in facts.epochs.get(item.maker, ()) if at < cancelled), default=0)
+    return is_queued(item.terms["nonce"]) and epoch < item.terms["epoch"]
+
+
+def is_queued(nonce: int) -> bool:
+    """Nonces [2^52, 2^52 + 2^24) start anew in every epoch."""
+    return nonce >> 24 == 1 << 28
 
 
 @check("orders.window", "MECHANISM feasible: window, zone, class; SPEC order terms")
@@ -148,7 +161,7 @@ def window(facts: Facts) -> Result:
 @check("orders.quantity", "MECHANISM feasible: whole lanes per zone, rate, minimum; event OrderCleared")
 def quantity(facts: Facts) -> Result:
     tally = Tally()
-    ever: dict[tuple[str, int], int] = defaultdict(int)
+    ever: dict[tuple[str, int, int], int] = defaultdict(int)
     for batch, chunk, order, runs in order_fills(facts):
         terms, hashed = order.terms, chunk.order_hashes[order.index]
         where = title("order", order, hashed)
@@ -170,7 +183,7 @@ def quantity(facts: Facts) -> Result:
         told = chunk.lanes_filled.get(hashed)
         if told is not None:
             tally.equal(where + " lanesFilled", lanes, told[0])
-        key = order.maker, terms["nonce"]
+        key = order.maker, terms["nonce"], terms["epoch"] if is_queued(terms["nonce"]) else 0
         ever[key] += lanes if batch.voided is None else 0
         tally.true(ever[key] <= terms["lanes"], where, f"at most {terms['lanes']} lanes ever", ever[key])
     return tally.result()

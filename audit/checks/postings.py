@@ -53,6 +53,7 @@ class _Book:
     ledger: Ledger
     available: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     locked: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    sites: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     outside: bool = False
 
     def add(self, account: str, available: int, locked: int) -> None:
@@ -62,6 +63,14 @@ class _Book:
     def penalise(self, payer: str, receiver: str, amount: int) -> int:
         """Moves a penalty as far as the payer's money goes."""
         paid = max(0, min(amount, self.ledger.available[payer] + self.available[payer]))
+        self.add(payer, -paid, 0)
+        self.add(receiver, paid, 0)
+        return paid
+
+    def penalise_site(self, payer: str, receiver: str, amount: int) -> int:
+        """The same for a site: what it had before, and what its compute earned in this call."""
+        paid = max(0, min(amount, self.ledger.available[payer] + self.sites[payer]))
+        self.sites[payer] -= paid
         self.add(payer, -paid, 0)
         self.add(receiver, paid, 0)
         return paid
@@ -114,15 +123,20 @@ def _replay(facts: Facts) -> tuple[tuple[Movement, ...], tuple[Penalty, ...]]:
 
 
 def _transactions(facts: Facts) -> Iterator[tuple[str, list[Event]]]:
-    """Events that move money or cause it, by transaction, in chain order."""
+    """Events that move money or cause it, by call of a transaction, in chain order: causes, then postings."""
     wanted = {("Treasury", name) for name in MOVES}
     wanted |= {(contract, name) for contract, names in CAUSES.items() for name in names}
     every = [event for key in wanted for event in facts.events.get(key, ())]
     every.sort(key=lambda event: (event.block, event.index))
-    grouped: dict[str, list[Event]] = {}
+    call: list[Event] = []
     for event in every:
-        grouped.setdefault(event.tx, []).append(event)
-    yield from grouped.items()
+        next_call = call and call[-1].contract == "Treasury" and event.contract != "Treasury"
+        if call and (next_call or event.tx != call[-1].tx):
+            yield call[0].tx, call
+            call = []
+        call.append(event)
+    if call:
+        yield call[0].tx, call
 
 
 def _apply(book: _Book, event: Event, rows: tuple[Settled, ...] | None) -> int | None:
@@ -198,13 +212,14 @@ def _settled(book: _Book, batch: Batch, rows: tuple[Settled, ...] | None) -> int
         site = batch.compute_offers[row.run.offer].maker
         book.add(row.buyer, payment.refund, -payment.bundle)
         book.add(site, payment.pay_compute, 0)
+        book.sites[site] += payment.pay_compute
         if row.run.mode == GREEN:
             book.add(escrow, payment.pay_power, 0)
         else:
             grid = grid_account(batch, row.zone) or "no grid offer"
             book.add(grid, max(payment.pay_power, 0), min(payment.pay_power, 0))
         due = site_penalty(payment, row.run.lanes, row.delivered_milli)
-        total += book.penalise(site, row.buyer, due)
+        total += book.penalise_site(site, row.buyer, due)
     return total
 
 

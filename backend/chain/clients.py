@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from backend.chain.addressbook import AddressBook
+from backend.chain.keccak import address_bytes, keccak
+from backend.chain.order_codec import pack_orders
 from backend.chain.orders import BundleOrder, ComputeOffer, PowerOffer, abi_tuple
 from backend.chain.plan import Call, read_contract
 from backend.chain.rpc import Rpc
@@ -43,7 +45,8 @@ class ChunkData:
 
     def abi(self) -> tuple[object, ...]:
         """The tuple the contracts take."""
-        return (list(self.makers), list(self.order_hashes), self.runs)
+        makers = b"".join(address_bytes(maker) for maker in self.makers)
+        return (makers, keccak(b"".join(self.order_hashes)), self.runs)
 
 
 class Client:
@@ -196,10 +199,10 @@ class Market(Client):
         signatures: Sequence[bytes],
         runs: bytes,
     ) -> Call:
-        """A chunk of cleared orders and their packed runs."""
-        tuples = [abi_tuple(order) for order in orders]
+        """A chunk of cleared orders, by ascending maker, and their packed runs."""
         label = f"chunk {index} of {len(orders)} orders"
-        return self.call("clearChunk", batch_id, tuples, list(signatures), runs, gas=LARGE_GAS, label=label)
+        packed = pack_orders(orders, signatures)
+        return self.call("clearChunk", batch_id, packed, runs, gas=LARGE_GAS, label=label)
 
     def finalize(self, batch_id: int) -> Call:
         """Makes the batch final once every pool balances."""
@@ -268,6 +271,18 @@ class Settlement(Client):
         """Step 3: pays the plants of a pool, retires and mints certificates."""
         label = f"slot {slot} zone {zone_id}"
         return self.call("payPool", batch_id, slot, zone_id, gas=LARGE_GAS, label=label)
+
+    def claim_credits(self, key: int, accounts: Sequence[str]) -> Call:
+        """Mints the whole grams that accounts have earned under a credit key (`packing.credit_key`)."""
+        label = f"of {len(accounts)} accounts, zone {key >> 12}"
+        return self.call("claimCredits", key, list(accounts), gas=LARGE_GAS, label=label)
+
+    def together(self, calls: Sequence[Call], gas: int = LARGE_GAS) -> Call:
+        """Calls of this contract in one transaction, which succeeds or fails as a whole."""
+        if len(calls) == 1:
+            return calls[0]
+        label = f"{calls[0].label} .. {calls[-1].label}"
+        return Call(self.address, self.call("multicall", [call.data for call in calls]).data, gas, label)
 
     def release_grid(self, batch_id: int, slot: int, zone_id: int) -> Call:
         """Returns what a grid account locked for a negative price and did not owe."""

@@ -5,6 +5,7 @@ Everything is numpy in, bytes out, and back; a value that does not fit its field
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.chain.errors import FieldError
-from backend.chain.keccak import keccak
+from backend.chain.keccak import checksum_address, keccak
 
 PART_BYTES = 24_000
 """Largest part that `postPrices` takes."""
@@ -188,6 +189,35 @@ def certificate_id(kind: int, timestamp: int, zone_id: int, source: int, issuer:
     return kind << 248 | stamp << 224 | zone_id << 208 | source << 200 | int(issuer, 16)
 
 
+def credit_key(timestamp: int, zone_id: int) -> int:
+    """Key of the credits of a zone in the UTC month of `timestamp`: zone << 12 | months since 1970."""
+    month = datetime.fromtimestamp(timestamp, UTC)
+    return zone_id << 12 | (month.year - 1970) * 12 + month.month - 1
+
+
 def split_agreement_id(agreement: int) -> tuple[int, int, int]:
     """(batchId, chunkIndex, runIndex) of an agreement."""
     return agreement >> 64, agreement >> 32 & 0xFFFFFFFF, agreement & 0xFFFFFFFF
+
+
+def unpack_makers(data: bytes) -> list[str]:
+    """Makers of a chunk, 20 bytes each."""
+    return [checksum_address(data[at : at + 20]) for at in range(0, len(data), 20)]
+
+
+def unpack_fills(data: bytes) -> list[tuple[int, int]]:
+    """(lanes filled, cost in micro-units) of each order of a chunk, 12 bytes each."""
+    return [(lanes, cost) for lanes, cost in struct.iter_unpack(">IQ", data)]
+
+
+def unpack_locked(data: bytes) -> list[tuple[str, int]]:
+    """(account, micro-units locked) of an event Locked, 28 bytes each."""
+    return [(checksum_address(account), cost) for account, cost in struct.iter_unpack(">20sQ", data)]
+
+
+def unpack_settled(data: bytes) -> list[tuple[str, int, int, int, int]]:
+    """(account, available, locked, credit key, mg earned) of an event Settled; micro-units, signed."""
+    return [
+        (checksum_address(account), available, locked, credit >> 40, credit & (1 << 40) - 1)
+        for account, available, locked, credit in struct.iter_unpack(">20sqqQ", data)
+    ]

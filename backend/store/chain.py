@@ -350,7 +350,10 @@ class Dispute(SQLModel, table=True):
 
 
 class LedgerEntry(SQLModel, table=True):
-    """One movement on an account of the Treasury; `kind` deposit, withdrawal or posting."""
+    """One movement on an account of the Treasury; `kind` deposit, withdrawal or posting.
+
+    `log_index` is the log's index << 12 | the entry's place in a packed event.
+    """
 
     __tablename__ = "ledger_entry"
     __table_args__ = (Index("ledger_entry_account", "account", "block_number", "log_index"),)

@@ -6,6 +6,8 @@ pragma solidity ^0.8.28;
 /// each checked in full when it is posted, and is finalised when every energy pool balances exactly. All of that
 /// happens before the first slot starts; a batch that is not finalised by then can be voided by anyone and every lock
 /// released.
+/// Nonces: any number, filled in part or at once, in any order; those of [2^52, 2^52 + 2^24) are queued: cheaper, sixteen
+/// open at a time, see libraries/OrderWindow.sol.
 /// One price per product and slot by construction: there is one table.
 /// Units: compute price micro per VCU-slot; energy price micro per kWh (signed); energy Wh; slots count from `start`.
 /// Powers of a solver: open batches, post its own batches, void them before they are final. It cannot fill an order
@@ -124,10 +126,11 @@ interface IBundleMarket {
     }
 
     /// @notice One chunk of cleared orders, shown again whenever it is settled, refunded or released.
+    /// @param makers 20 bytes an order; @param ordersHash keccak256 of the order hashes, 32 bytes each
     /// @param runs N x 13 bytes, big-endian: orderIdx u16 | offerIdx u16 | mode u8 | startSlot u16 | endSlot u16 | lanes u32
     struct ChunkData {
-        address[] makers;
-        bytes32[] orderHashes;
+        bytes makers;
+        bytes32 ordersHash;
         bytes runs;
     }
 
@@ -137,14 +140,14 @@ interface IBundleMarket {
     event PowerOfferAdded(
         uint64 indexed batchId, uint16 indexed offerIndex, bytes32 offerHash, PowerOffer offer, bytes sold
     );
-    event OrderCleared(
-        uint64 indexed batchId, bytes32 indexed orderHash, address indexed maker, uint32 lanesFilled, uint256 costMicro
-    );
+    /// @param makers 20 bytes an order; @param orderHashes 32 bytes each
+    /// @param fills 12 bytes each: lanes u32 | cost micro-units u64, big-endian
     event ChunkCleared(
         uint64 indexed batchId,
         uint32 indexed chunkIndex,
-        address[] makers,
-        bytes32[] orderHashes,
+        bytes makers,
+        bytes orderHashes,
+        bytes fills,
         bytes runs
     );
     event BatchFinalised(uint64 indexed batchId);
@@ -175,6 +178,8 @@ interface IBundleMarket {
     error Expired(bytes32 hash, uint64 expiry);
     error StaleEpoch(bytes32 hash, uint32 given, uint32 current);
     error NonceCancelled(address maker, uint64 nonce);
+    error NonceOutsideWindow(uint64 nonce, uint64 firstOpen);
+    error LastEpoch(address maker);
     // offers
     error AlreadyOffered(uint64 batchId, bytes32 hash);
     error NotAssetOwner(uint32 assetId, address maker, address owner);
@@ -191,6 +196,10 @@ interface IBundleMarket {
     error SecondGridOffer(uint64 batchId, uint16 zoneId);
     error SoldAboveOffer(uint16 offerIndex, uint16 slot, uint256 soldWh, uint256 offeredWh);
     // orders and runs; orderIdx and runIdx count inside the chunk
+    error OrdersLength(uint256 length, uint256 needed);
+    error BadGroup(uint256 orderIdx, uint256 total, uint256 present);
+    error MakersNotAscending(uint256 orderIdx, address maker);
+    error CostTooLarge(address maker, uint256 costMicro);
     error RunsLength(uint256 length);
     error RunsNotSorted(uint256 runIdx);
     error OrderNotFilled(uint256 orderIdx);
@@ -236,7 +245,10 @@ interface IBundleMarket {
     ) external;
 
     /// @notice Clears a chunk of orders; see ChunkData for `runs`, sorted by (orderIdx, zone of the offer).
-    function clearChunk(uint64 batchId, BundleOrder[] calldata orders, bytes[] calldata sigs, bytes calldata runs)
+    /// @param orders groups of orders under one signature each, by ascending maker; see libraries/OrderReader.sol. A
+    /// signature is 65 bytes, 64 (EIP-2098) or what the maker's contract takes (EIP-1271), over the EIP-712 BundleOrder,
+    /// or over BundleOrders(BundleOrder[] orders) where a group has more than one
+    function clearChunk(uint64 batchId, bytes calldata orders, bytes calldata runs)
         external
         returns (uint32 chunkIndex);
 
@@ -247,7 +259,8 @@ interface IBundleMarket {
     function voidBatch(uint64 batchId) external;
 
     /// @notice Of a voided batch: returns the locks of a chunk's buyers and the lanes to their orders.
-    /// @param orders the orders behind `chunk.orderHashes`, in order
+    /// A queued nonce that its window has passed stays closed.
+    /// @param orders the orders behind `chunk.ordersHash`, in order
     function releaseChunk(
         uint64 batchId,
         uint32 chunkIndex,
@@ -258,11 +271,17 @@ interface IBundleMarket {
     /// @notice Of a voided batch: returns what a seller locked for negative prices.
     function releaseObligations(uint64 batchId, uint16 powerOfferIndex) external;
 
-    /// @notice Cancels one nonce of the caller, for ever.
+    /// @notice Cancels one nonce of the caller, for ever (a queued one until the epoch ends, see cancelAll).
     function cancel(uint64 nonce) external;
 
     /// @notice Cancels everything the caller has signed so far: messages must carry the new epoch from now on.
     function cancelAll() external;
+
+    /// @notice Cancels a nonce for a maker who signed Cancel(address maker,uint32 epoch,uint64 nonce) in this epoch.
+    function cancelFor(address maker, uint64 nonce, bytes calldata signature) external;
+
+    /// @notice Cancels everything of a maker who signed CancelAll(address maker,uint32 epoch) in this epoch.
+    function cancelAllFor(address maker, bytes calldata signature) external;
 
     function batchCount() external view returns (uint64);
     function batch(uint64 batchId) external view returns (Batch memory);
@@ -286,10 +305,10 @@ interface IBundleMarket {
     function poolBalanceWh(uint64 batchId, uint16 zoneId, uint8 mode, uint16 slot) external view returns (int256);
     /// @notice Lanes sold of a compute offer in a slot.
     function lanesSold(uint64 batchId, uint16 offerIndex, uint16 slot) external view returns (uint16);
-    /// @notice keccak256(abi.encode(makers, orderHashes, runs)) of a chunk, zero if there is none.
+    /// @notice keccak256(abi.encode(keccak256(makers), ordersHash, keccak256(runs))) of a chunk, zero if there is none.
     function chunkCommitment(uint64 batchId, uint32 chunkIndex) external view returns (bytes32);
     function chunkReleased(uint64 batchId, uint32 chunkIndex) external view returns (bool);
-    /// @notice Lanes already filled of the order with this nonce; 2^32 - 1 when cancelled.
+    /// @notice Lanes already filled of the order with this nonce; 2^32 - 1 when cancelled, or filled under a queued nonce.
     function lanesFilled(address maker, uint64 nonce) external view returns (uint32);
     function epochOf(address maker) external view returns (uint32);
     function hashOrder(BundleOrder calldata order) external view returns (bytes32 digest);

@@ -7,6 +7,8 @@ import {IBundleMarket} from "./IBundleMarket.sol";
 /// @notice Three steps per slot: meter every green pool, settle every chunk, pay every green pool. Anyone may call
 /// any of them; the result does not depend on who does. Order inside a slot: `meterPool` of the zones in which the
 /// chunk bought green, then `settleChunk`, then `payPool` when the whole pool is settled.
+/// Several steps go into one transaction with `multicall`; a settled slot costs least that way.
+/// Credits of a buyer (F11, mg) accrue in its Treasury word with the money and become ERC-1155 units by `claimCredits`.
 /// Units: money micro-units, energy Wh, delivered compute milli-lanes (1000 = one lane for the whole slot).
 /// Never: settles a (batch, chunk, slot) twice, pays out more than was locked, matches more Wh than were delivered,
 /// mints twice for one metered interval, charges a penalty beyond the available balance.
@@ -69,8 +71,7 @@ interface ISettlement {
     event SlotRefunded(
         uint64 indexed batchId, uint32 indexed chunkIndex, uint16 indexed slot, uint256 refundMicro
     );
-    /// @param remainderMg what is left below one gram on the account
-    event Credited(address indexed account, uint256 indexed id, uint256 grams, uint256 remainderMg);
+    event Credited(address indexed account, uint256 indexed id, uint256 grams);
     event PlantPaid(
         uint64 indexed batchId,
         uint16 indexed slot,
@@ -111,6 +112,7 @@ interface ISettlement {
     error AlreadyPaid(uint64 batchId, uint16 slot, uint16 zoneId);
     error NothingToRelease(uint64 batchId, uint16 slot, uint16 zoneId);
     error LengthMismatch(uint256 a, uint256 b);
+    error EntryTooLarge(address account, int256 amount);
 
     /// @notice Step 1: meters every green plant of a zone in a slot, in the order of `greenOffers`.
     function meterPool(uint64 batchId, uint16 slot, uint16 zoneId, Position[] calldata positions) external;
@@ -132,6 +134,12 @@ interface ISettlement {
 
     /// @notice Returns what a zone's grid account locked for a negative price in a slot and did not owe.
     function releaseGrid(uint64 batchId, uint16 slot, uint16 zoneId) external;
+
+    /// @notice Mints the whole grams that accounts have earned in a zone and month as credits (ERC-1155); anyone may
+    /// call it for anyone. Until then a credit is milligrams in the Treasury's account word: the supply of an id counts
+    /// what was minted.
+    /// @param key zone << 12 | months since January 1970
+    function claimCredits(uint256 key, address[] calldata accounts) external;
 
     /// @notice Refunds slots in full `refundDelay` after they ended if no final report covers them, and after twice
     /// that delay whatever the reason.
@@ -155,8 +163,6 @@ interface ISettlement {
     function gridReleased(uint64 batchId, uint16 slot, uint16 zoneId) external view returns (bool);
     /// @notice Wh delivered by a plant in a metered slot, at most what it sold.
     function deliveredWh(uint64 batchId, uint16 slot, uint16 powerOfferIndex) external view returns (uint256);
-    /// @notice Milligrams below one gram waiting on an account.
-    function creditRemainderMg(address account) external view returns (uint256);
     /// @notice Whether the interval of a meter that contains `time` was used.
     function isMeterUsed(uint256 meterId, uint256 time) external view returns (bool);
 }

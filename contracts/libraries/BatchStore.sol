@@ -42,6 +42,19 @@ library BatchStore {
         return b.head;
     }
 
+    /// @notice A store as a number and back, for contexts in memory.
+    function slotOf(Store storage b) internal pure returns (uint256 slot) {
+        assembly ("memory-safe") {
+            slot := b.slot
+        }
+    }
+
+    function at_(uint256 slot) internal pure returns (Store storage b) {
+        assembly ("memory-safe") {
+            b.slot := slot
+        }
+    }
+
     function poolWords(uint256 slots) internal pure returns (uint256) {
         return (slots + POOL_FIELDS - 1) / POOL_FIELDS;
     }
@@ -54,10 +67,18 @@ library BatchStore {
         return PriceTable.byteLength(head.classes, head.zones, head.slots);
     }
 
-    function table(Store storage b) internal view returns (PriceTable.Table memory) {
-        IBundleMarket.Batch memory head = headOf(b);
+    function table(Store storage b, IBundleMarket.Batch memory head)
+        internal
+        view
+        returns (PriceTable.Table memory)
+    {
         bytes memory data = Blob.join(b.priceParts, tableLength(head));
         return PriceTable.wrap(data, head.classes, head.zones, head.slots);
+    }
+
+    /// @notice What the market keeps of a chunk.
+    function chunkHash(bytes32 makersHash, bytes32 ordersHash, bytes32 runsHash) internal pure returns (bytes32) {
+        return keccak256(abi.encode(makersHash, ordersHash, runsHash));
     }
 
     /// @notice Applies Wh collected in memory to the pools: sold adds, bought subtracts.
@@ -127,7 +148,7 @@ library BatchStore {
     /// @notice Micro-units that a power offer has locked over the batch.
     function obligationsOf(Store storage b, uint256 index) internal view returns (uint256 sum) {
         IBundleMarket.PowerView memory offer = b.power[index];
-        PriceTable.Table memory prices = table(b);
+        PriceTable.Table memory prices = table(b, headOf(b));
         bytes memory row = soldRow(b, index);
         uint256 mode = offer.source == 0 ? 0 : 1;
         for (uint256 t; t < prices.slots; ++t) {

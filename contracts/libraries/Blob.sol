@@ -46,4 +46,22 @@ library Blob {
             place += size;
         }
     }
+
+    /// @notice `size` bytes from `from` of all parts taken as one.
+    function slice(address[] memory parts, uint256 from, uint256 size) internal view returns (bytes memory piece) {
+        piece = new bytes(size);
+        uint256 done;
+        for (uint256 i; i < parts.length && done < size; ++i) {
+            uint256 here = length(parts[i]);
+            if (from >= here) {
+                from -= here;
+                continue;
+            }
+            uint256 most = here - from;
+            uint256 take = size - done < most ? size - done : most;
+            copy(parts[i], from, take, piece, done);
+            (from, done) = (0, done + take);
+        }
+        if (done != size) revert BlobTooShort(address(0), size - done);
+    }
 }

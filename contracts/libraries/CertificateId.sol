@@ -13,8 +13,27 @@ library CertificateId {
         pure
         returns (uint256)
     {
-        return (uint256(kind) << 248) | (yearMonth(timestamp) << 224) | (zoneId << 208) | (source << 200)
-            | uint160(issuer);
+        return packMonth(kind, yearMonth(timestamp), zoneId, source, issuer);
+    }
+
+    /// @param month year * 100 + month
+    function packMonth(uint8 kind, uint256 month, uint256 zoneId, uint256 source, address issuer)
+        internal
+        pure
+        returns (uint256)
+    {
+        return (uint256(kind) << 248) | (month << 224) | (zoneId << 208) | (source << 200) | uint160(issuer);
+    }
+
+    /// @notice Months since January 1970, below 2^12 until 2311.
+    function monthIndex(uint256 timestamp) internal pure returns (uint256) {
+        uint256 month = yearMonth(timestamp);
+        return (month / 100 - 1970) * 12 + month % 100 - 1;
+    }
+
+    /// @notice year * 100 + month of a month index.
+    function monthOf(uint256 index) internal pure returns (uint256) {
+        return (1970 + index / 12) * 100 + index % 12 + 1;
     }
 
     function unpack(uint256 id)

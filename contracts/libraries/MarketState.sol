@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {SignatureChecker} from "@openzeppelin/contracts/utils/cryptography/SignatureChecker.sol";
 import {IBundleMarket} from "../interfaces/IBundleMarket.sol";
 import {IRegistry} from "../interfaces/IRegistry.sol";
 import {ITreasury} from "../interfaces/ITreasury.sol";
 import {BatchStore} from "./BatchStore.sol";
+import {OrderWindow} from "./OrderWindow.sol";
 import {Packed} from "./Packed.sol";
+import {Signatures} from "./Signatures.sol";
 
 /// @title The market's storage, the states of a batch, and what every signed message must pass
 library MarketState {
@@ -16,12 +17,12 @@ library MarketState {
     uint256 internal constant CANCELLED = type(uint32).max;
 
     /// @param lastBatchOf last batch in which a signed offer was used
-    /// @param fills eight nonces a word: lanes filled by nonce, all ones when cancelled
+    /// @param fills eight nonces a word: lanes filled by nonce, all ones when cancelled; of a queued nonce only while
+    /// its order is partly filled (see OrderWindow; windows and epochs are in the Treasury's account words)
     struct State {
         uint64 batchCount;
         mapping(uint64 batchId => BatchStore.Store) batches;
         mapping(bytes32 offerHash => uint64) lastBatchOf;
-        mapping(address maker => uint32) epochOf;
         mapping(address maker => mapping(uint256 word => uint256)) fills;
     }
 
@@ -53,30 +54,94 @@ library MarketState {
         require(b.head.state == IBundleMarket.State.Voided, IBundleMarket.WrongState(batchId, b.head.state));
     }
 
-    /// @notice Expiry, epoch, cancellation and signature (EOA with low s, or EIP-1271) of a message.
-    function checkSigned(
+    /// @notice Expiry, epoch and cancellation of an offer.
+    function checkOpen(
         State storage s,
+        ITreasury treasury,
         address maker,
         bytes32 hash,
-        bytes calldata sig,
         uint32 epoch,
         uint64 nonce,
         uint64 expiry
     ) internal view {
         require(block.timestamp <= expiry, IBundleMarket.Expired(hash, expiry));
-        uint32 current = s.epochOf[maker];
+        uint256 window = treasury.windowOf(maker);
+        uint32 current = uint32(OrderWindow.epoch(window));
         require(epoch == current, IBundleMarket.StaleEpoch(hash, epoch, current));
-        require(filled(s, maker, nonce) != CANCELLED, IBundleMarket.NonceCancelled(maker, nonce));
-        bool valid = SignatureChecker.isValidSignatureNowCalldata(maker, hash, sig);
-        require(valid, IBundleMarket.BadSignature(maker, hash));
+        require(filled(s, window, maker, nonce) != CANCELLED, IBundleMarket.NonceCancelled(maker, nonce));
     }
 
-    /// @notice Lanes filled under a nonce.
-    function filled(State storage s, address maker, uint64 nonce) internal view returns (uint256) {
+    /// @notice Signature of an account or a contract wallet.
+    function checkSignature(address maker, bytes32 hash, bytes calldata sig) internal view {
+        require(Signatures.isValid(maker, hash, sig), IBundleMarket.BadSignature(maker, hash));
+    }
+
+    /// @notice Lanes filled under a nonce; CANCELLED when nothing more can be filled of a queued one.
+    function filled(State storage s, uint256 window, address maker, uint256 nonce) internal view returns (uint256) {
+        if (OrderWindow.isQueued(nonce)) {
+            uint256 state = OrderWindow.state(window, nonce);
+            if (state == OrderWindow.FRESH) return 0;
+            if (state >= OrderWindow.FILLED) return CANCELLED;
+        }
         return Packed.get32(s.fills[maker][nonce >> 3], nonce & 7);
     }
 
-    function setFilled(State storage s, address maker, uint64 nonce, uint256 lanes) internal {
+    /// @notice Adds lanes to the fill ledger of an order; returns the maker's window after it.
+    function fill(
+        State storage s,
+        uint256 window,
+        IBundleMarket.BundleOrder memory order,
+        uint256 idx,
+        uint256 lanes
+    ) internal returns (uint256) {
+        (address maker, uint256 nonce, uint256 whole) = (order.maker, order.nonce, order.lanes);
+        uint256 before = filled(s, window, maker, nonce);
+        if (before == CANCELLED) revert IBundleMarket.NonceCancelled(maker, uint64(nonce));
+        unchecked {
+            uint256 most = whole > before ? whole - before : 0;
+            if (lanes > most) revert IBundleMarket.LanesOutOfRange(idx, lanes, 1, most);
+            uint256 sum = before + lanes;
+            if (!OrderWindow.isQueued(nonce)) {
+                setFilled(s, maker, nonce, sum);
+                return window;
+            }
+            if (sum == whole) return OrderWindow.set(window, nonce, OrderWindow.FILLED);
+            setFilled(s, maker, nonce, sum);
+            return OrderWindow.set(window, nonce, OrderWindow.PARTLY);
+        }
+    }
+
+    /// @notice Gives back lanes of a voided batch, unless the nonce was cancelled or its window has passed it; returns
+    /// the maker's window after it.
+    function unfill(
+        State storage s,
+        uint256 window,
+        IBundleMarket.BundleOrder calldata order,
+        uint256 lanes
+    ) internal returns (uint256) {
+        (address maker, uint256 nonce) = (order.maker, order.nonce);
+        if (!OrderWindow.isQueued(nonce)) {
+            uint256 sum = filled(s, window, maker, nonce);
+            if (sum != CANCELLED) setFilled(s, maker, nonce, sum - lanes);
+            return window;
+        }
+        uint256 state = OrderWindow.state(window, nonce);
+        bool open_ = state == OrderWindow.PARTLY || state == OrderWindow.FILLED;
+        if (!open_ || order.epoch != OrderWindow.epoch(window)) return window;
+        uint256 left = (state == OrderWindow.FILLED ? order.lanes : filled(s, window, maker, nonce)) - lanes;
+        if (left == 0) return OrderWindow.set(window, nonce, OrderWindow.FRESH);
+        setFilled(s, maker, nonce, left);
+        return OrderWindow.set(window, nonce, OrderWindow.PARTLY);
+    }
+
+    /// @notice Cancels a nonce; returns the maker's window after it.
+    function cancel(State storage s, uint256 window, address maker, uint256 nonce) internal returns (uint256) {
+        if (OrderWindow.isQueued(nonce)) return OrderWindow.set(window, nonce, OrderWindow.CANCELLED);
+        setFilled(s, maker, nonce, CANCELLED);
+        return window;
+    }
+
+    function setFilled(State storage s, address maker, uint256 nonce, uint256 lanes) internal {
         s.fills[maker][nonce >> 3] = Packed.set32(s.fills[maker][nonce >> 3], nonce & 7, lanes);
     }
 }

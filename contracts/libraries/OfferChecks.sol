@@ -104,7 +104,7 @@ library OfferChecks {
     /// @notice Starts a call that adds power offers.
     function rows(BatchStore.Store storage b) internal view returns (Rows memory r) {
         IBundleMarket.Batch memory head = b.headOf();
-        r.table = b.table();
+        r.table = b.table(head);
         (r.start, r.slotSeconds, r.slots) = (head.start, head.slotSeconds, head.slots);
         r.poolWords = BatchStore.poolWords(head.slots);
         r.wh = new uint256[](2 * uint256(head.zones) * r.poolWords);

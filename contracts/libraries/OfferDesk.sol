@@ -134,7 +134,7 @@ library OfferDesk {
     /// @dev The carbon section of the complete table is what the committee published.
     function _checkCarbon(BatchStore.Store storage b) private view {
         IBundleMarket.Batch memory head = b.headOf();
-        bytes32 carbon = b.table().carbonHash();
+        bytes32 carbon = b.table(head).carbonHash();
         bytes32 given = keccak256(abi.encode(head.start, head.slotSeconds, head.slots, head.zones, carbon));
         require(given == head.publicationHash, IBundleMarket.CarbonNotPublished(given, head.publicationHash));
     }
@@ -147,7 +147,8 @@ library OfferDesk {
         bytes calldata sig
     ) private {
         bytes32 hash = MessageHashUtils.toTypedDataHash(wiring.domain, offer.hash());
-        s.checkSigned(offer.maker, hash, sig, offer.epoch, offer.nonce, offer.expiry);
+        s.checkOpen(wiring.treasury, offer.maker, hash, offer.epoch, offer.nonce, offer.expiry);
+        MarketState.checkSignature(offer.maker, hash, sig);
         require(s.lastBatchOf[hash] != batchId, IBundleMarket.AlreadyOffered(batchId, hash));
         BatchStore.Store storage b = s.batches[batchId];
         OfferChecks.addCompute(b, wiring.registry.site(offer.siteId), offer, hash);
@@ -168,7 +169,8 @@ library OfferDesk {
         uint256 row
     ) private returns (bytes32 hash) {
         hash = MessageHashUtils.toTypedDataHash(wiring.domain, offer.hash());
-        s.checkSigned(offer.maker, hash, sig, offer.epoch, offer.nonce, offer.expiry);
+        s.checkOpen(wiring.treasury, offer.maker, hash, offer.epoch, offer.nonce, offer.expiry);
+        MarketState.checkSignature(offer.maker, hash, sig);
         IRegistry.Plant memory plant = wiring.registry.plant(offer.plantId);
         OfferChecks.addPower(s.batches[batchId], batchId, plant, offer, hash, row);
     }

@@ -8,7 +8,6 @@ import {AccountBook} from "./AccountBook.sol";
 import {BatchStore} from "./BatchStore.sol";
 import {CertificateId} from "./CertificateId.sol";
 import {DeliveryMath} from "./DeliveryMath.sol";
-import {PriceTable} from "./PriceTable.sol";
 import {SettlementBook} from "./SettlementBook.sol";
 import {SettlementState} from "./SettlementState.sol";
 
@@ -16,7 +15,6 @@ import {SettlementState} from "./SettlementState.sol";
 /// @notice Linked into Settlement, which runs it on its own storage; it keeps Settlement below the size limit.
 library PoolDesk {
     using AccountBook for AccountBook.Book;
-    using PriceTable for PriceTable.Table;
     using SettlementBook for SettlementBook.Context;
     using SettlementState for SettlementState.State;
 
@@ -96,7 +94,7 @@ library PoolDesk {
         c.checkSlot(slot);
         (bool exists, uint256 grid) = c.gridOf(zoneId);
         ISettlement.Pool storage pool = s.poolOf(batchId, slot, zoneId, GREY);
-        int256 price = c.table.energyPrice(zoneId, GREY, slot);
+        int256 price = c.energyPrice(zoneId, GREY, slot);
         require(exists && price < 0, ISettlement.NothingToRelease(batchId, slot, zoneId));
         require(!pool.paid, ISettlement.AlreadyPaid(batchId, slot, zoneId));
         uint256 sold = w.market.soldWh(batchId, uint16(w.market.gridOffer(batchId, zoneId) - 1), slot);
@@ -124,7 +122,7 @@ library PoolDesk {
         p.sold = new uint256[](p.indices.length);
         p.delivered = new uint256[](p.indices.length);
         if (p.indices.length == 0) return p;
-        p.price = c.table.energyPrice(zoneId, GREEN, slot);
+        p.price = c.energyPrice(zoneId, GREEN, slot);
         for (uint256 i; i < p.indices.length; ++i) {
             p.sold[i] = c.w.market.soldWh(c.batchId, p.indices[i], slot);
         }

@@ -3,6 +3,7 @@ pragma solidity ^0.8.28;
 
 import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
 import {IBundleMarket} from "../interfaces/IBundleMarket.sol";
+import {ITreasury} from "../interfaces/ITreasury.sol";
 import {AccountBook} from "./AccountBook.sol";
 import {BatchStore} from "./BatchStore.sol";
 import {Clearing} from "./Clearing.sol";
@@ -26,22 +27,21 @@ library ReleaseDesk {
         IBundleMarket.BundleOrder[] calldata orders
     ) external {
         BatchStore.Store storage b = s.voided(batchId);
-        bytes32 commitment = keccak256(abi.encode(chunk.makers, chunk.orderHashes, chunk.runs));
+        bytes32 commitment =
+            BatchStore.chunkHash(keccak256(chunk.makers), chunk.ordersHash, keccak256(chunk.runs));
         require(b.chunks[chunkIndex] == commitment, IBundleMarket.WrongChunk(batchId, chunkIndex));
         require(!b.chunkReleased[chunkIndex], IBundleMarket.AlreadyReleased(batchId, chunkIndex));
-        require(
-            orders.length == chunk.orderHashes.length,
-            IBundleMarket.LengthMismatch(orders.length, chunk.orderHashes.length)
-        );
+        bytes32[] memory hashes = new bytes32[](orders.length);
         for (uint256 i; i < orders.length; ++i) {
-            bytes32 hash = MessageHashUtils.toTypedDataHash(wiring.domain, orders[i].hash());
-            require(hash == chunk.orderHashes[i], IBundleMarket.WrongChunk(batchId, chunkIndex));
+            hashes[i] = MessageHashUtils.toTypedDataHash(wiring.domain, orders[i].hash());
         }
+        bool same = keccak256(abi.encodePacked(hashes)) == chunk.ordersHash;
+        require(same, IBundleMarket.WrongChunk(batchId, chunkIndex));
 
         (uint256[] memory vcuSlots, uint256[] memory costs) = Clearing.sums(b, orders.length, chunk.runs);
 
         b.chunkReleased[chunkIndex] = true;
-        AccountBook.Book memory book = _giveBack(s, orders, vcuSlots, costs);
+        AccountBook.Book memory book = _giveBack(s, wiring.treasury, orders, vcuSlots, costs);
 
         emit IBundleMarket.ChunkReleased(batchId, chunkIndex);
 
@@ -70,20 +70,20 @@ library ReleaseDesk {
         wiring.treasury.post(book.postings());
     }
 
-    /// @dev Lanes to the fill ledger, unless the nonce was cancelled meanwhile, and locks to the makers.
+    /// @dev Lanes to the fill ledger and locks to the makers.
     function _giveBack(
         MarketState.State storage s,
+        ITreasury treasury,
         IBundleMarket.BundleOrder[] calldata orders,
         uint256[] memory vcuSlots,
         uint256[] memory costs
     ) private returns (AccountBook.Book memory book) {
         book = AccountBook.create(orders.length);
         for (uint256 i; i < orders.length; ++i) {
-            (address maker, uint64 nonce) = (orders[i].maker, orders[i].nonce);
-            uint256 filled = s.filled(maker, nonce);
-            if (filled != MarketState.CANCELLED) {
-                s.setFilled(maker, nonce, filled - vcuSlots[i] / orders[i].durationSlots);
-            }
+            address maker = orders[i].maker;
+            uint256 window = treasury.windowOf(maker);
+            uint256 next = s.unfill(window, orders[i], vcuSlots[i] / orders[i].durationSlots);
+            if (next != window) treasury.setWindow(maker, next);
             book.add(book.entryOf(maker), int256(costs[i]), -int256(costs[i]));
         }
     }

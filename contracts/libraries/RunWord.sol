@@ -6,6 +6,8 @@ pragma solidity ^0.8.28;
 ///   103..88 orderIdx | 87..72 offerIdx | 71..64 mode | 63..48 startSlot | 47..32 endSlot | 31..0 lanes
 library RunWord {
     uint256 internal constant SIZE = 13;
+    /// @dev Bits below a run that stands at the front of a word.
+    uint256 internal constant SHIFT = 152;
 
     function read(bytes calldata runs, uint256 index) internal pure returns (uint256) {
         uint256 from = index * SIZE;

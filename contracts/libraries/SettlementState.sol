@@ -22,7 +22,6 @@ library SettlementState {
         mapping(uint256 key => ISettlement.Pool) pools;
         mapping(uint256 key => uint256) delivered;
         mapping(uint256 meterId => mapping(uint256 word => uint256)) meterUsed;
-        mapping(address account => uint256) creditRemainderMg;
     }
 
     /// @notice Settlement's immutables, which a linked library cannot read itself.

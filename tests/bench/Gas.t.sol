@@ -12,7 +12,6 @@ contract Gas is GasWorld {
         uint256 setup;
         uint256 clear;
         uint256 report;
-        uint256 meter;
         uint256 settle;
         uint256 pay;
     }
@@ -27,33 +26,33 @@ contract Gas is GasWorld {
             used.report += _measure(address(oracle), STRANGER, reportCall(d, t));
         }
         vm.warp(block.timestamp + WINDOW);
+        bytes[] memory calls = new bytes[](d.slots + chunks(d));
         for (uint16 t; t < d.slots; ++t) {
-            used.meter += _measure(address(settlement), STRANGER, meterCall(d, t));
+            calls[t] = meterCall(d, t);
         }
         for (uint256 c; c < chunks(d); ++c) {
-            used.settle += _measure(address(settlement), STRANGER, settleCall(d, c, 0, uint16(d.slots)));
+            calls[d.slots + c] = settleCall(d, c, 0, uint16(d.slots));
         }
+        used.settle = _measure(address(settlement), STRANGER, abi.encodeCall(settlement.multicall, (calls)));
+        calls = new bytes[](d.slots);
         for (uint16 t; t < d.slots; ++t) {
-            used.pay += _measure(
-                address(settlement), STRANGER, abi.encodeCall(settlement.payPool, (batchId, t, uint16(0)))
-            );
+            calls[t] = abi.encodeCall(settlement.payPool, (batchId, t, uint16(0)));
         }
+        used.pay = _measure(address(settlement), STRANGER, abi.encodeCall(settlement.multicall, (calls)));
         nextNonce += d.orders / d.makers;
     }
 
     function _figures(string memory name, Day memory d) internal {
-        for (uint256 i; i < d.makers; ++i) {
-            _fund(vm.addr(MAKER_KEY + i), FUNDS);
-        }
+        makeMakers(d.makers);
         _live(START, d);
         Used memory u = _live(START + 1 days, d);
         uint256 n = d.orders;
-        uint256 all = u.clear + u.report + u.meter + u.settle + u.pay;
+        uint256 all = u.clear + u.report + u.settle + u.pay;
         _note(string.concat("lifecycle_per_order_", name), all / n);
         _note(string.concat("clear_per_order_", name), u.clear / n);
         _note(string.concat("report_per_order_", name), u.report / n);
         _note(string.concat("settle_per_order_", name), u.settle / n);
-        _note(string.concat("meter_and_pay_per_order_", name), (u.meter + u.pay) / n);
+        _note(string.concat("pay_per_order_", name), u.pay / n);
         if (d.orders != 100 || d.makers != 100) return;
         if (d.slots == 1) _note("report_n4_q3", u.report);
         if (d.slots == 1) _note("batch_setup", u.setup);
@@ -98,9 +97,7 @@ contract Gas is GasWorld {
 
     function test_gas_of_one_account() public {
         Day memory d = Day(10, 10, 1);
-        for (uint256 i; i < d.makers; ++i) {
-            _fund(vm.addr(MAKER_KEY + i), FUNDS);
-        }
+        makeMakers(d.makers);
         _live(START, d);
         address owner = plantOwner(11);
         uint256 id = certificates.packId(1, START, 0, 1, address(settlement));

@@ -31,8 +31,8 @@ abstract contract GasWorld is World {
 
     uint64 internal begin;
     uint64 internal batchId;
-    uint256 internal nextNonce;
-    bytes32[] internal chunkRoots;
+    uint256 internal nextNonce = 1 << 52;
+    uint256[] internal makerKeys;
 
     // --- measuring
 
@@ -134,8 +134,22 @@ abstract contract GasWorld is World {
 
     // --- the orders; orders of one maker stand together
 
-    function makerKey(Day memory d, uint256 i) internal pure returns (uint256) {
-        return MAKER_KEY + i * d.makers / d.orders;
+    function makerKey(Day memory d, uint256 i) internal view returns (uint256) {
+        return makerKeys[i * d.makers / d.orders];
+    }
+
+    /// @notice Keys of makers whose addresses ascend, as a chunk wants them, with money.
+    function makeMakers(uint256 n) internal {
+        uint256[] memory keys = new uint256[](n);
+        for (uint256 i; i < n; ++i) {
+            uint256 at_ = i;
+            for (; at_ > 0 && vm.addr(keys[at_ - 1]) > vm.addr(MAKER_KEY + i); --at_) {
+                keys[at_] = keys[at_ - 1];
+            }
+            keys[at_] = MAKER_KEY + i;
+            _fund(vm.addr(MAKER_KEY + i), FUNDS);
+        }
+        makerKeys = keys;
     }
 
     function orderOf(Day memory d, uint256 i) internal view returns (IBundleMarket.BundleOrder memory o) {
@@ -167,24 +181,40 @@ abstract contract GasWorld is World {
     }
 
     function clearCall(Day memory d, uint256 c) internal view returns (bytes memory) {
-        uint256 n = _chunkSize(d, c);
-        IBundleMarket.BundleOrder[] memory orders = new IBundleMarket.BundleOrder[](n);
-        bytes[] memory sigs = new bytes[](n);
-        for (uint256 i; i < n; ++i) {
-            orders[i] = orderOf(d, c * CHUNK + i);
-            sigs[i] = sign(makerKey(d, c * CHUNK + i), market.hashOrder(orders[i]));
+        bytes memory orders;
+        for (uint256 i = c * CHUNK; i < c * CHUNK + _chunkSize(d, c); ++i) {
+            IBundleMarket.BundleOrder memory o = orderOf(d, i);
+            (uint8 v, bytes32 r, bytes32 s) = vm.sign(makerKey(d, i), market.hashOrder(o));
+            bytes memory signature = abi.encodePacked(r, bytes32(uint256(s) | uint256(v - 27) << 255));
+            orders = bytes.concat(orders, head(o.maker, 1, 1, signature), terms(o));
         }
-        return abi.encodeCall(market.clearChunk, (batchId, orders, sigs, runsOf(d, c)));
+        return abi.encodeCall(market.clearChunk, (batchId, orders, runsOf(d, c)));
     }
 
     function chunkData(Day memory d, uint256 c) internal view returns (IBundleMarket.ChunkData memory data) {
-        uint256 n = _chunkSize(d, c);
-        (data.makers, data.orderHashes) = (new address[](n), new bytes32[](n));
-        for (uint256 i; i < n; ++i) {
-            IBundleMarket.BundleOrder memory o = orderOf(d, c * CHUNK + i);
-            (data.makers[i], data.orderHashes[i]) = (o.maker, market.hashOrder(o));
+        bytes memory hashes;
+        for (uint256 i = c * CHUNK; i < c * CHUNK + _chunkSize(d, c); ++i) {
+            IBundleMarket.BundleOrder memory o = orderOf(d, i);
+            data.makers = bytes.concat(data.makers, bytes20(o.maker));
+            hashes = bytes.concat(hashes, market.hashOrder(o));
         }
-        data.runs = runsOf(d, c);
+        (data.ordersHash, data.runs) = (keccak256(hashes), runsOf(d, c));
+    }
+
+    function head(address maker, uint8 total, uint32 present, bytes memory signature)
+        internal
+        pure
+        returns (bytes memory)
+    {
+        return abi.encodePacked(maker, total, present, uint16(signature.length), signature);
+    }
+
+    function terms(IBundleMarket.BundleOrder memory o) internal pure returns (bytes memory) {
+        return bytes.concat(
+            abi.encodePacked(o.classId, o.zoneMask, o.lanes, o.minLanes, o.durationSlots, o.start, o.deadline),
+            abi.encodePacked(o.limitPrice, o.minGreenBps, o.maxCarbon, o.carbonPrice, o.kind),
+            abi.encodePacked(o.epoch, o.nonce, o.expiry)
+        );
     }
 
     // --- delivery

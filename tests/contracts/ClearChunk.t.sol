@@ -3,7 +3,15 @@ pragma solidity ^0.8.28;
 
 import {IBundleMarket} from "../../contracts/interfaces/IBundleMarket.sol";
 import {ITreasury} from "../../contracts/interfaces/ITreasury.sol";
+import {OrderLib} from "../../contracts/libraries/OrderLib.sol";
 import {Batch} from "./support/Batch.sol";
+
+/// @dev The struct hash as Solidity encodes it.
+library OrderLibHash {
+    function hash(IBundleMarket.BundleOrder memory o) internal pure returns (bytes32) {
+        return keccak256(abi.encode(OrderLib.BUNDLE_ORDER, o));
+    }
+}
 
 /// @dev An EIP-1271 wallet that accepts one hash.
 contract Wallet {
@@ -30,7 +38,7 @@ contract ClearChunkTest is Batch {
         bytes memory data = runs;
         fails(error_);
         vm.prank(SOLVER);
-        market.clearChunk(batchId, list, signatures, data);
+        market.clearChunk(batchId, packed(list, signatures), data);
     }
 
     function one(IBundleMarket.BundleOrder memory o) internal {
@@ -43,10 +51,9 @@ contract ClearChunkTest is Batch {
     // --- the call
 
     function test_only_the_batchs_solver() public {
-        IBundleMarket.BundleOrder[] memory none = new IBundleMarket.BundleOrder[](0);
         fails(abi.encodeWithSelector(IBundleMarket.NotSolver.selector, STRANGER));
         vm.prank(STRANGER);
-        market.clearChunk(batchId, none, new bytes[](0), "");
+        market.clearChunk(batchId, "", "");
     }
 
     function test_only_before_the_start() public {
@@ -61,8 +68,171 @@ contract ClearChunkTest is Batch {
         refused(abi.encodeWithSelector(IBundleMarket.RunsLength.selector, 0));
         runs = hex"00";
         refused(abi.encodeWithSelector(IBundleMarket.RunsLength.selector, 1));
-        sigs.push(hex"00");
-        refused(abi.encodeWithSelector(IBundleMarket.LengthMismatch.selector, 1, 2));
+    }
+
+    function test_groups_are_whole_and_makers_ascend() public {
+        IBundleMarket.BundleOrder memory o = order(0);
+        bytes memory sig = sign(BUYER_KEY, market.hashOrder(o));
+        addRun(0, 0, GREEN, 0, 2, 1);
+        groupRefused(
+            bytes.concat(head(o.maker, 0, 1, sig), terms(o)),
+            abi.encodeWithSelector(IBundleMarket.BadGroup.selector, 0, 0, 1)
+        );
+        groupRefused(
+            bytes.concat(head(o.maker, 33, 1, sig), terms(o)),
+            abi.encodeWithSelector(IBundleMarket.BadGroup.selector, 0, 33, 1)
+        );
+        groupRefused(head(o.maker, 1, 0, sig), abi.encodeWithSelector(IBundleMarket.BadGroup.selector, 0, 1, 0));
+        groupRefused(
+            bytes.concat(head(o.maker, 1, 2, sig), terms(o)),
+            abi.encodeWithSelector(IBundleMarket.BadGroup.selector, 0, 1, 2)
+        );
+        groupRefused(
+            head(o.maker, 1, 1, sig), abi.encodeWithSelector(IBundleMarket.OrdersLength.selector, 92, 169)
+        );
+        IBundleMarket.BundleOrder memory first = order(1);
+        bytes memory both = bytes.concat(
+            head(first.maker, 1, 1, sign(BUYER_KEY + 1, market.hashOrder(first))),
+            terms(first),
+            head(o.maker, 1, 1, sig),
+            terms(o)
+        );
+        groupRefused(both, abi.encodeWithSelector(IBundleMarket.MakersNotAscending.selector, 1, o.maker));
+    }
+
+    function groupRefused(bytes memory data, bytes memory error_) internal {
+        bytes memory list = runs;
+        fails(error_);
+        vm.prank(SOLVER);
+        market.clearChunk(batchId, data, list);
+    }
+
+    // --- one signature for many orders
+
+    /// @dev Orders 0 to 2 of buyer 0 with nonces 20 to 22; the middle one is not cleared.
+    function together(uint256 key) internal returns (bytes memory data, IBundleMarket.BundleOrder[] memory list) {
+        list = new IBundleMarket.BundleOrder[](3);
+        bytes memory hashes;
+        for (uint64 i; i < 3; ++i) {
+            list[i] = order(0);
+            list[i].nonce = 20 + i;
+            hashes = bytes.concat(hashes, OrderLibHash.hash(list[i]));
+        }
+        bytes32 digest = keccak256(
+            abi.encodePacked(
+                hex"1901",
+                domain("BitWatt", address(market)),
+                keccak256(abi.encode(OrderLib.BUNDLE_ORDERS, keccak256(hashes)))
+            )
+        );
+        data = bytes.concat(
+            head(list[0].maker, 3, 5, sign(key, digest)),
+            terms(list[0]),
+            OrderLibHash.hash(list[1]),
+            terms(list[2])
+        );
+        addRun(0, 0, GREEN, 0, 2, 3);
+        addRun(1, 0, GREEN, 0, 2, 4);
+    }
+
+    function test_one_signature_for_many_orders() public {
+        (bytes memory data, IBundleMarket.BundleOrder[] memory list) = together(BUYER_KEY);
+        vm.prank(SOLVER);
+        market.clearChunk(batchId, data, runs);
+        eq(market.lanesFilled(buyer(0), 20), 3, "first");
+        eq(market.lanesFilled(buyer(0), 21), 0, "the one left out");
+        eq(market.lanesFilled(buyer(0), 22), 4, "third");
+        bytes32 hashes = keccak256(bytes.concat(market.hashOrder(list[0]), market.hashOrder(list[2])));
+        bytes32 makers = keccak256(abi.encodePacked(buyer(0), buyer(0)));
+        eqHash(
+            market.chunkCommitment(batchId, 0), keccak256(abi.encode(makers, hashes, keccak256(runs))), "commitment"
+        );
+    }
+
+    function test_refuses_a_foreign_signature_of_many_orders() public {
+        (bytes memory data,) = together(BUYER_KEY + 1);
+        bytes memory list = runs;
+        vm.expectPartialRevert(IBundleMarket.BadSignature.selector);
+        vm.prank(SOLVER);
+        market.clearChunk(batchId, data, list);
+    }
+
+    function test_takes_a_compact_signature() public {
+        IBundleMarket.BundleOrder memory o = order(0);
+        one(o);
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(BUYER_KEY, market.hashOrder(o));
+        sigs[0] = abi.encodePacked(r, bytes32(uint256(s) | uint256(v - 27) << 255));
+        addRun(0, 0, GREEN, 0, 2, 1);
+        clear();
+        eq(market.lanesFilled(buyer(0), 7), 1, "filled");
+    }
+
+    // --- queued nonces
+
+    uint64 private constant QUEUE = 1 << 52;
+
+    function queued(uint64 number, uint32 lanes, uint256 fill_) internal {
+        IBundleMarket.BundleOrder memory o = order(0);
+        (o.nonce, o.lanes, o.epoch) = (QUEUE + number, lanes, market.epochOf(buyer(0)));
+        one(o);
+        runs = run(0, 0, GREEN, 0, 2, fill_);
+    }
+
+    function test_queued_nonces_are_filled_once_in_part_and_slide() public {
+        queued(0, 5, 5);
+        clear();
+        eq(market.lanesFilled(buyer(0), QUEUE), type(uint32).max, "filled");
+        refused(abi.encodeWithSelector(IBundleMarket.NonceCancelled.selector, buyer(0), QUEUE));
+        queued(1, 5, 2);
+        clear();
+        eq(market.lanesFilled(buyer(0), QUEUE + 1), 2, "in part");
+        queued(1, 5, 4);
+        refused(abi.encodeWithSelector(IBundleMarket.LanesOutOfRange.selector, 0, 4, 1, 3));
+        queued(1, 5, 3);
+        clear();
+        queued(18, 5, 5);
+        refused(abi.encodeWithSelector(IBundleMarket.NonceOutsideWindow.selector, QUEUE + 18, QUEUE + 2));
+        queued(17, 5, 5);
+        clear();
+        queued(0, 5, 5);
+        refused(abi.encodeWithSelector(IBundleMarket.NonceCancelled.selector, buyer(0), QUEUE));
+    }
+
+    function test_queued_nonces_are_cancelled_one_by_one_and_by_epoch() public {
+        vm.prank(buyer(0));
+        market.cancel(QUEUE + 3);
+        queued(3, 5, 5);
+        refused(abi.encodeWithSelector(IBundleMarket.NonceCancelled.selector, buyer(0), QUEUE + 3));
+        vm.prank(buyer(0));
+        market.cancelAll();
+        queued(3, 5, 5);
+        clear();
+        eq(market.lanesFilled(buyer(0), QUEUE + 3), type(uint32).max, "fresh in the new epoch");
+    }
+
+    // --- cancelled by a signature that somebody else sends
+
+    function signedCancel(uint256 key, bytes32 structHash) internal view returns (bytes memory) {
+        return sign(
+            key, keccak256(abi.encodePacked(hex"1901", domain("BitWatt", address(market)), structHash))
+        );
+    }
+
+    function test_a_signed_cancel_is_sent_by_anyone() public {
+        bytes32 hash = keccak256(abi.encode(OrderLib.CANCEL, buyer(0), uint32(0), uint64(7)));
+        bytes memory foreign = signedCancel(BUYER_KEY + 1, hash);
+        vm.expectPartialRevert(IBundleMarket.BadSignature.selector);
+        market.cancelFor(buyer(0), 7, foreign);
+        market.cancelFor(buyer(0), 7, signedCancel(BUYER_KEY, hash));
+        eq(market.lanesFilled(buyer(0), 7), type(uint32).max, "cancelled");
+    }
+
+    function test_a_signed_cancelAll_is_sent_once() public {
+        bytes memory sig = signedCancel(BUYER_KEY, keccak256(abi.encode(OrderLib.CANCEL_ALL, buyer(0), uint32(0))));
+        market.cancelAllFor(buyer(0), sig);
+        eq(market.epochOf(buyer(0)), 1, "epoch");
+        vm.expectPartialRevert(IBundleMarket.BadSignature.selector);
+        market.cancelAllFor(buyer(0), sig);
     }
 
     // --- the message
@@ -414,7 +584,7 @@ contract ClearChunkTest is Batch {
         }
         IBundleMarket.ChunkData memory c = chunk();
         eqHash(
-            market.chunkCommitment(batchId, 0), keccak256(abi.encode(c.makers, c.orderHashes, c.runs)), "commitment"
+            market.chunkCommitment(batchId, 0), keccak256(abi.encode(keccak256(c.makers), c.ordersHash, keccak256(c.runs))), "commitment"
         );
     }
 }

@@ -42,7 +42,7 @@ contract Wallet {
 }
 
 contract PointsMarketTest is World {
-    uint256 private constant SELLER_KEY = 0xB0; // buyer(0)
+    uint256 private constant SELLER_KEY = BUYER_KEY; // buyer(0)
     uint256 private constant UNITS = 1_000_000;
 
     address private seller;
@@ -341,7 +341,7 @@ contract ExportTest is World {
     }
 
     function test_an_operator_confirms() public {
-        bytes memory own = confirmed(0xB0);
+        bytes memory own = confirmed(BUYER_KEY);
         fails(abi.encodeWithSelector(ICertificates.NotConfirmed.selector, buyer(0)));
         vm.prank(STRANGER);
         certificates.exportUnits(id, GEC, SERIAL, own);

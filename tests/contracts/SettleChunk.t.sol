@@ -48,7 +48,7 @@ contract SettleChunkTest is Batch {
 
     function test_needs_the_cleared_chunk() public {
         IBundleMarket.ChunkData memory c = chunk();
-        c.makers[0] = STRANGER;
+        c.makers = abi.encodePacked(STRANGER);
         fails(abi.encodeWithSelector(ISettlement.WrongChunk.selector, batchId, 0));
         settlement.settleChunk(batchId, 0, c, new uint16[](0), new bytes[](0), new bytes32[][](0));
     }
@@ -152,8 +152,7 @@ contract SettleChunkTest is Batch {
         eq(available(address(settlement)), 3_000_000, "power waits for the plants");
         eq(locked(buyer(0)), 11_000_000, "slot 1 stays locked");
         eq(available(buyer(0)), FUNDS - 22_000_000, "nothing comes back");
-        uint256 id = certificates.packId(2, START, 0, 0, address(settlement));
-        eq(certificates.balanceOf(buyer(0), id), 5_550, "10 kWh * (600 - 45) g/kWh");
+        eq(credits(), 5_550_000, "10 kWh * (600 - 45) g/kWh");
     }
 
     function test_ninety_per_cent_is_paid_without_penalty() public {
@@ -202,18 +201,49 @@ contract SettleChunkTest is Batch {
         eq(token.balanceOf(address(treasury)), treasury.totalMicro(), "tokens");
     }
 
-    function test_milligrams_below_a_gram_wait_on_the_account() public {
+    /// @dev Credit key of zone 0 in January 2027: 57 years and no month.
+    uint256 private constant KEY = 57 * 12;
+
+    /// @notice Milligrams that buyer 0 has not claimed.
+    function credits() internal view returns (uint256) {
+        return treasury.creditMgOf(buyer(0), KEY);
+    }
+
+    function test_credits_are_claimed_by_whole_grams() public {
         deliver(10_000, 7_001); // 7,001 * 555 mg = 3,885,555 mg
         uint256 id = certificates.packId(2, START, 0, 0, address(settlement));
+        address[] memory list = new address[](2);
+        (list[0], list[1]) = (buyer(0), STRANGER);
+        settlement.claimCredits(KEY, list);
         eq(certificates.balanceOf(buyer(0), id), 3_885, "grams");
-        eq(settlement.creditRemainderMg(buyer(0)), 555, "remainder");
+        eq(certificates.balanceOf(STRANGER, id), 0, "nothing earned");
+        eq(credits(), 555, "remainder");
+        settlement.claimCredits(KEY, list);
+        eq(certificates.mintedOf(id), 3_885, "once");
         uint256[3] memory later = metered;
         bytes memory outcomes = outcome(10_000, 7_001);
         report(1, later, outcomes);
         settlement.meterPool(batchId, 1, 0, positionsOf(1, 0, later));
         settle(1, outcomes);
+        settlement.claimCredits(KEY, list);
         eq(certificates.balanceOf(buyer(0), id), 7_771, "555 + 555 make one more gram");
-        eq(settlement.creditRemainderMg(buyer(0)), 110, "remainder");
+        eq(credits(), 110, "remainder");
+    }
+
+    function test_one_transaction_settles_a_slot() public {
+        bytes memory outcomes = outcome(10_000, 10_000);
+        report(0, metered, outcomes);
+        (uint16[] memory slots, bytes[] memory list) = (new uint16[](1), new bytes[](1));
+        list[0] = outcomes;
+        bytes[] memory calls = new bytes[](3);
+        calls[0] = abi.encodeCall(settlement.meterPool, (batchId, 0, 0, positionsOf(0, 0, metered)));
+        calls[1] = abi.encodeCall(
+            settlement.settleChunk, (batchId, 0, chunk(), slots, list, new bytes32[][](1))
+        );
+        calls[2] = abi.encodeCall(settlement.payPool, (batchId, 0, 0));
+        settlement.multicall(calls);
+        isTrue(settlement.pool(batchId, 0, 0).paid, "paid");
+        eq(available(siteOwner(1)), FUNDS + 8_000_000, "site");
     }
 
     function test_no_credit_where_the_grid_is_cleaner() public {
@@ -230,6 +260,6 @@ contract SettleChunkTest is Batch {
         clear();
         finish();
         deliver(10_000, 10_000);
-        eq(settlement.creditRemainderMg(buyer(1)), 0, "nothing");
+        eq(treasury.creditMgOf(buyer(1), KEY), 0, "nothing");
     }
 }

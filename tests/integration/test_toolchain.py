@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 SOLCX = ROOT / ".build" / "solcx"
 PROFILE = tomllib.loads((ROOT / "foundry.toml").read_text())["profile"]["default"]
-LIBRARIES = ("OfferDesk", "ReleaseDesk", "PoolDesk")
+LIBRARIES = ("OfferDesk", "ReleaseDesk", "ClearDesk", "PoolDesk")
 PRODUCT = {
     "BundleMarket",
     "Certificates",

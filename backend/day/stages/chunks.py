@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from backend.chain.clients import ChunkData
+from backend.chain.keccak import address_bytes
 from backend.chain.orders import BundleOrder
 from backend.chain.packing import pack_runs
 from backend.day.stages.signing import Signed
@@ -46,7 +47,8 @@ class Chunk:
 
 
 def make_chunks(book: Book, runs: Sequence[Run], signed: dict[str, Signed[BundleOrder]]) -> list[Chunk]:
-    """Chunks of all filled orders. Orders that run at the same time and of one maker stand together.
+    """Chunks of all filled orders. Orders that run at the same time and of one maker stand together; in a
+    chunk makers ascend, as the market wants them.
 
     The offer index of a run is the offer's position in the book, which is the order they are posted in.
     """
@@ -76,7 +78,14 @@ def make_chunks(book: Book, runs: Sequence[Run], signed: dict[str, Signed[Bundle
         groups[-1].append(order)
         run_count += len(mine)
         run_slots += slots
-    return [_chunk(index, group, book, by_order, ids, signed) for index, group in enumerate(groups)]
+
+    def by_maker(order: int) -> tuple[bytes, str]:
+        return address_bytes(signed[ids[order]].order.maker), ids[order]
+
+    return [
+        _chunk(index, sorted(group, key=by_maker), book, by_order, ids, signed)
+        for index, group in enumerate(groups)
+    ]
 
 
 def _chunk(

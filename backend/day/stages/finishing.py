@@ -23,7 +23,7 @@ from backend.day.stages.signing import SignedDay
 from backend.market.domain import Book
 
 _AUDIT_SECONDS = 900
-STAGES = ("clear", "report", "meter", "settle", "pay", "trade")
+STAGES = ("clear", "report", "meter", "settle", "pay", "claim", "trade")
 """Stages whose gas the report adds up; deployment, registration, attestation and deposits are left out."""
 
 

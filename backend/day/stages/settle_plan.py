@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from backend.chain.clients import Settlement
+from backend.chain.packing import credit_key
 from backend.chain.plan import Call
 from backend.day.run_state import DriverError
 from backend.day.stages.chunks import Chunk
@@ -21,6 +22,8 @@ GENERATION = 1
 SETTLE_RUN_SLOTS = 260
 SETTLE_SLOTS = 48
 """Limits of one `settleChunk`: slots summed over runs, and slots."""
+CLAIM_ACCOUNTS = 100
+"""Accounts of one `claimCredits`."""
 _NO_READING = (0,) * 9 + (bytes(32),) * 3
 
 
@@ -154,6 +157,20 @@ def pay_calls(client: Settlement, batch_id: int, pools: Sequence[tuple[int, int]
     """Step 3: every green pool."""
     for slot, zone in pools:
         yield client.pay_pool(batch_id, slot, zone)
+
+
+def claim_calls(client: Settlement, start: int, book: Book, chunks: Sequence[Chunk]) -> Iterator[Call]:
+    """Mints what the buyers of green runs have earned, by zone; a batch's credits are of its first month."""
+    earners: dict[int, set[str]] = {}
+    for chunk in chunks:
+        for order, offer, mode, *_ in chunk.runs:
+            if mode == GREEN:
+                zone = book.compute_offers[offer].zone_id
+                earners.setdefault(zone, set()).add(chunk.orders[order].order.maker)
+    for zone, makers in sorted(earners.items()):
+        accounts = sorted(makers)
+        for at in range(0, len(accounts), CLAIM_ACCOUNTS):
+            yield client.claim_credits(credit_key(start, zone), accounts[at : at + CLAIM_ACCOUNTS])
 
 
 def release_calls(client: Settlement, batch_id: int, book: Book, solution: Solution) -> Iterator[Call]:

@@ -45,9 +45,12 @@ def settle_day(
     groups = sum(len(settle_plan.slot_groups(chunk)) for chunk in chunks)
     with narrator.stage("settle the agreements", groups) as step:
         context.send("settle", SETTLER, settle_plan.settle_calls(client, BATCH_ID, chunks, evidence), step)
-    with narrator.stage("pay the plants, mint certificates", len(pools) + len(releases)) as step:
+    claims = list(settle_plan.claim_calls(client, context.slot_start(0), cleared.book, chunks))
+    steps = len(pools) + len(releases) + len(claims)
+    with narrator.stage("pay the plants, mint certificates and credits", steps) as step:
         context.send("pay", SETTLER, settle_plan.pay_calls(client, BATCH_ID, pools), step)
         context.send("pay", SETTLER, releases, step)
+        context.send("claim", SETTLER, claims, step)
 
 
 def settlement_figures(events: Sequence[Event]) -> dict[str, int]:

@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from backend.chain.eip712 import Domain, order_digest, sign_digest
 from backend.chain.keccak import hex0x, keccak
+from backend.chain.order_codec import QUEUE_NONCE, QUEUE_PLACES
 from backend.chain.orders import BundleOrder, ComputeOffer, PowerOffer, from_message
 from backend.chain.screen import BatchTerms, RefusedOrder, screen
 from backend.day.book import compute_offer_message, order_message, power_offer_message, profile_bytes
@@ -50,8 +51,10 @@ def sign_day(day: DayInput, keyring: Keyring, domain: Domain, start: int) -> Sig
 
     def terms_of(owner: str) -> tuple[Party, dict[str, Any]]:
         party = keyring[owner]
-        nonce = nonces[owner]
+        number = nonces[owner]
         nonces[owner] += 1
+        # queued nonces cost less; only so many can be open, and an order that loses keeps its place
+        nonce = QUEUE_NONCE + number if number < QUEUE_PLACES else number
         return party, {"maker": party.address, "nonce": nonce, "expiry": expiry, "epoch": 0, "start": start}
 
     def seal(name: str, order: Kind, party: Party) -> Signed[Kind]:

@@ -35,7 +35,6 @@ class Changes:
     voided: dict[int, tuple[int, int]] = field(default_factory=dict)
     released: dict[tuple[int, int], int] = field(default_factory=dict)
     offers: dict[tuple[int, int], Offer] = field(default_factory=dict)
-    cleared: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
 
 
 def hex_of(value: bytes) -> str:

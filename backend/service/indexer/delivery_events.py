@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from backend.chain.packing import unpack_locked, unpack_settled
 from backend.service.indexer.changes import Changes, Handler, hex_of
 from backend.service.indexer.source import Log
 from backend.store import chain as t
 
 _ZERO = "0x" + "00" * 20
+ENTRY_BITS = 12
+"""A packed event has many ledger entries: their index is the log's, then their place in it."""
 
 
 def _slot_settled(log: Log, a: dict[str, Any], c: Changes) -> None:
@@ -158,10 +161,12 @@ def _leaf_ended(answered: bool) -> Handler:
     return handle
 
 
-def _entry(log: Log, account: str, kind: str, available: int, locked: int) -> t.LedgerEntry:
+def _entry(
+    log: Log, account: str, kind: str, available: int, locked: int, position: int = 0
+) -> t.LedgerEntry:
     return t.LedgerEntry(
         block_number=log.block.number,
-        log_index=log.log_index,
+        log_index=log.log_index << ENTRY_BITS | position,
         account=account,
         kind=kind,
         available_micro=available,
@@ -183,6 +188,17 @@ def _posted(log: Log, a: dict[str, Any], c: Changes) -> None:
     c.rows.append(_entry(log, a["account"], "posting", a["available"], a["locked"]))
 
 
+def _locked(log: Log, a: dict[str, Any], c: Changes) -> None:
+    for position, (account, cost) in enumerate(unpack_locked(a["entries"])):
+        c.rows.append(_entry(log, account, "posting", -cost, cost, position))
+
+
+def _settled(log: Log, a: dict[str, Any], c: Changes) -> None:
+    for position, (account, available, locked, *_) in enumerate(unpack_settled(a["entries"])):
+        if available or locked:
+            c.rows.append(_entry(log, account, "posting", available, locked, position))
+
+
 HANDLERS: dict[tuple[str, str], Handler] = {
     ("Settlement", "SlotSettled"): _slot_settled,
     ("Settlement", "SlotRefunded"): _slot_refunded,
@@ -200,4 +216,6 @@ HANDLERS: dict[tuple[str, str], Handler] = {
     ("Treasury", "Deposited"): _deposited,
     ("Treasury", "Withdrawn"): _withdrawn,
     ("Treasury", "Posted"): _posted,
+    ("Treasury", "Locked"): _locked,
+    ("Treasury", "Settled"): _settled,
 }

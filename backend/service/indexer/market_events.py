@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
-from backend.chain.packing import unpack_runs
+from backend.chain.order_codec import unpack_groups
+from backend.chain.packing import unpack_fills, unpack_makers, unpack_runs
 from backend.service.indexer.changes import Changes, Handler, Offer, hex_of, seen_id
 from backend.service.indexer.source import Log
 from backend.store import chain as t
@@ -183,13 +185,11 @@ def _profile(log: Log, maker: str, nonce: int) -> bytes | None:
     return None
 
 
-def _order_cleared(log: Log, a: dict[str, Any], c: Changes) -> None:
-    c.cleared[(log.tx_hash, hex_of(a["orderHash"]))] = (a["lanesFilled"], a["costMicro"])
-
-
 def _chunk(log: Log, a: dict[str, Any], c: Changes) -> None:
     batch_id, chunk = a["batchId"], a["chunkIndex"]
-    makers, hashes = a["makers"], [hex_of(value) for value in a["orderHashes"]]
+    makers = unpack_makers(a["makers"])
+    raw = a["orderHashes"]
+    hashes = [hex_of(raw[at : at + 32]) for at in range(0, len(raw), 32)]
     runs = unpack_runs(a["runs"])
     number = log.block.number
     c.rows.append(
@@ -202,8 +202,8 @@ def _chunk(log: Log, a: dict[str, Any], c: Changes) -> None:
             block_number=number,
         )
     )
-    for index, (maker, order_hash) in enumerate(zip(makers, hashes, strict=True)):
-        lanes, cost = c.cleared[(log.tx_hash, order_hash)]
+    fills = unpack_fills(a["fills"])
+    for index, (maker, order_hash, (lanes, cost)) in enumerate(zip(makers, hashes, fills, strict=True)):
         c.rows.append(
             t.ClearedOrder(
                 batch_id=batch_id,
@@ -245,47 +245,16 @@ def _chunk(log: Log, a: dict[str, Any], c: Changes) -> None:
 
 def _orders(log: Log, hashes: list[str], c: Changes) -> None:
     assert log.call is not None
-    _, messages, signatures, _ = log.call.arguments
-    for index, (order_hash, message, signature) in enumerate(zip(hashes, messages, signatures, strict=True)):
-        (
-            maker,
-            kind_of,
-            mask,
-            lanes,
-            least,
-            duration,
-            start,
-            deadline,
-            limit,
-            green,
-            carbon,
-            price,
-            kind,
-            epoch,
-            nonce,
-            expiry,
-        ) = message
+    signed = [
+        (order, group.signature) for group in unpack_groups(log.call.arguments[1]) for order in group.orders
+    ]
+    for index, (order_hash, (order, signature)) in enumerate(zip(hashes, signed, strict=True)):
         c.rows.append(
             OrderRow(
                 order_hash=order_hash,
                 seen_id=seen_id(log, index),
-                maker=maker,
-                class_id=kind_of,
-                zone_mask=mask,
-                lanes=lanes,
-                min_lanes=least,
-                duration_slots=duration,
-                start=start,
-                deadline=deadline,
-                limit_price=limit,
-                min_green_bps=green,
-                max_carbon=carbon,
-                carbon_price=price,
-                kind=kind,
-                epoch=epoch,
-                nonce=nonce,
-                expiry=expiry,
-                signature=bytes(signature),
+                **asdict(order),
+                signature=signature,
                 received_at=log.block.timestamp,
                 source="chain",
                 first_block=log.block.number,
@@ -327,7 +296,6 @@ HANDLERS: dict[tuple[str, str], Handler] = {
     ("BundleMarket", "PricesPosted"): _prices,
     ("BundleMarket", "ComputeOfferAdded"): _compute_offer,
     ("BundleMarket", "PowerOfferAdded"): _power_offer,
-    ("BundleMarket", "OrderCleared"): _order_cleared,
     ("BundleMarket", "ChunkCleared"): _chunk,
     ("BundleMarket", "BatchFinalised"): _finalised,
     ("BundleMarket", "BatchVoided"): _voided,

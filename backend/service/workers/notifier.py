@@ -15,9 +15,10 @@ from sqlmodel import Session, col, select
 from backend.service.calendar import market_days
 from backend.service.context import Context
 from backend.service.errors import Invalid
+from backend.service.indexer.delivery_events import ENTRY_BITS
 from backend.service.templates import scheduled_orders
 from backend.service.webhooks import enqueue, resolve, signature
-from backend.store.chain import Agreement, CertificateMove, ChainEvent, LedgerEntry
+from backend.store.chain import Agreement, CertificateMove, ChainEvent, ClearedOrder, LedgerEntry
 from backend.store.identity import Wallet
 from backend.store.market import TemplateSchedule
 from backend.store.operations import IndexedBlock, Job, Webhook, WebhookDelivery, WorkerCursor
@@ -244,8 +245,26 @@ def _parties(session: Session, row: ChainEvent) -> Iterator[tuple[str | None, st
             yield None, "batch.finalised", {}
         case "BundleMarket", "BatchVoided":
             yield None, "batch.voided", {}
-        case "BundleMarket", "OrderCleared":
-            yield given["maker"], "order.cleared", {}
+        case "BundleMarket", "ChunkCleared":
+            cleared = session.exec(
+                select(ClearedOrder)
+                .where(
+                    ClearedOrder.batch_id == given["batchId"],
+                    ClearedOrder.chunk_index == given["chunkIndex"],
+                )
+                .order_by(col(ClearedOrder.order_index))
+            ).all()
+            for maker in sorted({order.maker for order in cleared}):
+                own = [
+                    {
+                        "order_hash": order.order_hash,
+                        "lanes_filled": order.lanes_filled,
+                        "cost_micro": order.cost_micro,
+                    }
+                    for order in cleared
+                    if order.maker == maker
+                ]
+                yield maker, "order.cleared", {"orders": own}
         case "Settlement", ("SlotSettled" | "SlotRefunded"):
             event = "slot.settled" if row.name == "SlotSettled" else "slot.refunded"
             runs = session.exec(
@@ -274,7 +293,7 @@ def _parties(session: Session, row: ChainEvent) -> Iterator[tuple[str | None, st
         case "Certificates", "Retired":
             yield given["account"], "certificate.retired", {}
         case "Treasury", _:
-            entry = session.get(LedgerEntry, (row.block_number, row.log_index))
+            entry = session.get(LedgerEntry, (row.block_number, row.log_index << ENTRY_BITS))
             names = {"deposit": "account.deposited", "withdrawal": "account.withdrawn"}
             if entry is not None and entry.kind in names:
                 more = {"available_micro": entry.available_micro}

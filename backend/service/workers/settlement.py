@@ -181,6 +181,10 @@ class Settler:
         unpaid = [(at, zone) for at, zone in pools if not any((at, row) in paid for row in rows[zone])]
         for pool, call in zip(unpaid, settle_plan.pay_calls(client, batch.batch_id, unpaid), strict=True):
             yield f"{prefix}-pay-{pool[1]}", call
+        if slot == max(chunk.active_slots[-1] for chunk in plan.chunks):
+            claims = settle_plan.claim_calls(client, batch.start, plan.book, plan.chunks)
+            for number, call in enumerate(claims):
+                yield f"settle-{batch.batch_id}-claim-{number}", call
 
     def _ask(self, calls: list[tuple[str, Call]]) -> bool:
         """Puts calls into the outbox that are not there; failed ones again, after a pause, a few times."""

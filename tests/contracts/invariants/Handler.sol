@@ -55,11 +55,13 @@ contract Handler is Batch {
         delete sigs;
         delete runs;
         count = bound(count, 1, 3);
+        uint256 who; // makers ascend in a chunk
         for (uint256 i; i < count; ++i) {
             uint256 r = uint256(keccak256(abi.encode(seed, i)));
-            IBundleMarket.BundleOrder memory o = order(r % 4);
+            who += r % (4 - who);
+            IBundleMarket.BundleOrder memory o = order(who);
             o.nonce = nonce++;
-            addOrder(r % 4, o);
+            addOrder(who, o);
             _randomRuns(i, r >> 8, o);
         }
         chunkData[chunkCount] = chunk();
@@ -222,8 +224,24 @@ contract Handler is Batch {
         for (uint256 i; i < chunkRuns[c].length; ++i) {
             Run memory r = chunkRuns[c][i];
             if (slot < r.from || slot >= r.to) continue;
-            expectedLock[chunkData[c].makers[r.orderIdx]] -= r.lanes * (r.mode == 0 ? greyPrice : greenPrice);
+            expectedLock[_makerOf(c, r.orderIdx)] -= r.lanes * (r.mode == 0 ? greyPrice : greenPrice);
         }
+    }
+
+    function _makerOf(uint256 c, uint256 idx) private view returns (address) {
+        bytes memory makers = chunkData[c].makers;
+        bytes20 maker;
+        for (uint256 i; i < 20; ++i) {
+            maker |= bytes20(makers[20 * idx + i]) >> (8 * i);
+        }
+        return address(maker);
+    }
+
+    /// @notice Claims the credits of an account in a zone.
+    function claim(uint256 who, uint256 zone) external {
+        address[] memory list = new address[](1);
+        list[0] = accounts[who % accounts.length];
+        settlement.claimCredits(zone % ZONES << 12 | 57 * 12, list);
     }
 
     function payPool(uint256 slotSeed, uint256 zoneSeed) external {

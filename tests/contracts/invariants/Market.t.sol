@@ -26,7 +26,7 @@ contract MarketInvariants is Check {
     /// @dev The acts; not the helpers and views that the handler inherits.
     function targetSelectors() public view returns (FuzzSelector[] memory list) {
         list = new FuzzSelector[](1);
-        bytes4[] memory acts = new bytes4[](17);
+        bytes4[] memory acts = new bytes4[](18);
         acts[0] = Handler.clearChunk.selector;
         acts[1] = Handler.finalise.selector;
         acts[2] = Handler.reportSlot.selector;
@@ -45,6 +45,7 @@ contract MarketInvariants is Check {
         acts[14] = Handler.settleSlot.selector;
         acts[15] = Handler.settleSlot.selector;
         acts[16] = Handler.payPool.selector;
+        acts[17] = Handler.claim.selector;
         list[0] = FuzzSelector(address(handler), acts);
     }
 
@@ -70,6 +71,7 @@ contract MarketInvariants is Check {
             else if (r % 8 == 4) handler.settleSlot(r >> 8, r >> 16);
             else if (r % 8 == 5) handler.payPool(r >> 8, r >> 16);
             else if (r % 8 == 6) handler.refundSlot(r >> 8, r >> 16, r >> 24 & 7 == 0);
+            else if (r >> 32 & 1 == 0) handler.claim(r >> 8, r >> 16);
             else handler.retire(r >> 8, r >> 16, r >> 24);
         }
         for (uint256 i; i < 12; ++i) {

@@ -224,7 +224,34 @@ abstract contract Batch is World {
 
     function clear() internal {
         vm.prank(SOLVER);
-        market.clearChunk(batchId, orders, sigs, runs);
+        market.clearChunk(batchId, packed(orders, sigs), runs);
+    }
+
+    /// @notice Orders as `clearChunk` takes them, each under a signature of its own.
+    function packed(IBundleMarket.BundleOrder[] memory list, bytes[] memory signatures)
+        internal
+        pure
+        returns (bytes memory data)
+    {
+        for (uint256 i; i < list.length; ++i) {
+            data = bytes.concat(data, head(list[i].maker, 1, 1, signatures[i]), terms(list[i]));
+        }
+    }
+
+    function head(address maker, uint8 total, uint32 present, bytes memory signature)
+        internal
+        pure
+        returns (bytes memory)
+    {
+        return abi.encodePacked(maker, total, present, uint16(signature.length), signature);
+    }
+
+    function terms(IBundleMarket.BundleOrder memory o) internal pure returns (bytes memory) {
+        return bytes.concat(
+            abi.encodePacked(o.classId, o.zoneMask, o.lanes, o.minLanes, o.durationSlots, o.start, o.deadline),
+            abi.encodePacked(o.limitPrice, o.minGreenBps, o.maxCarbon, o.carbonPrice, o.kind),
+            abi.encodePacked(o.epoch, o.nonce, o.expiry)
+        );
     }
 
     function finish() internal {
@@ -233,13 +260,12 @@ abstract contract Batch is World {
     }
 
     function chunk() internal view returns (IBundleMarket.ChunkData memory c) {
-        c.makers = new address[](orders.length);
-        c.orderHashes = new bytes32[](orders.length);
+        bytes memory hashes;
         for (uint256 i; i < orders.length; ++i) {
-            c.makers[i] = orders[i].maker;
-            c.orderHashes[i] = market.hashOrder(orders[i]);
+            c.makers = bytes.concat(c.makers, bytes20(orders[i].maker));
+            hashes = bytes.concat(hashes, market.hashOrder(orders[i]));
         }
-        c.runs = runs;
+        (c.ordersHash, c.runs) = (keccak256(hashes), runs);
     }
 
     /// @notice Order 0 of buyer 0: ten lanes for two slots, green in zone 0, slots 0 and 1, cleared and final.

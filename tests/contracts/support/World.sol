@@ -45,7 +45,7 @@ abstract contract World is Check {
 
     uint256 internal constant SITE_KEY = 0x51; // sites 1 and 2: 0x52, 0x53
     uint256 internal constant PLANT_KEY = 0x70; // plant p: 0x70 + p
-    uint256 internal constant BUYER_KEY = 0xB0; // buyer i: 0xB0 + i
+    uint256 internal constant BUYER_KEY = 0x158; // buyer i: 0x158 + i, their addresses ascend
 
     DevToken internal token;
     Registry internal registry;

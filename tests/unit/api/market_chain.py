@@ -199,6 +199,7 @@ class MarketChain:
         """Chunk 0 with the green orders, chunk 1 with the grey ones."""
         for chunk, green in enumerate((True, False)):
             mine = [item for item in self.orders() if (item[0].min_green_bps > 0) == green]
+            mine.sort(key=lambda item: item[0].maker.lower())
             runs = pack_runs(
                 [
                     (n, 0, int(green), first, first + 4, order.lanes)

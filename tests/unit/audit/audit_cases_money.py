@@ -15,7 +15,7 @@ from tests.unit.audit.audit_cases import (
     voided,
     withdraw,
 )
-from tests.unit.audit.audit_world import ADDRESSES, START, account
+from tests.unit.audit.audit_world import ADDRESSES, CREDIT_KEY, START, account
 
 CASES = (
     # --- settlement
@@ -73,8 +73,9 @@ CASES = (
     ),
     Case("certificates.minted", account("buyer-a"), after=repeated("Certificates", "TransferSingle", 1)),
     Case("certificates.retired", "retired in", after=edited("Certificates", "Retired", 0, amount=1)),
-    Case("certificates.credits", "mg credited", after=edited(SETTLEMENT, "Credited", 0, grams=183)),
-    Case("certificates.credits", "creditRemainderMg", views(remainders={account("buyer-a"): 349})),
+    Case("certificates.credits", "mg credited", after=edited("Treasury", "Earned", 0, mg=182_801)),
+    Case("certificates.credits", "no more claimed", after=edited(SETTLEMENT, "Credited", 0, grams=252)),
+    Case("certificates.credits", "creditMgOf", views(credits_mg={(account("buyer-a"), CREDIT_KEY): 349})),
     Case("certificates.supply", " retired", after=repeated("Certificates", "Retired")),
     Case(
         "certificates.supply",

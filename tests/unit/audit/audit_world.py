@@ -47,6 +47,8 @@ from oracle.wire.typed import digest as oracle_digest
 from oracle.wire.typed import domain_separator as oracle_domain
 
 CHAIN_ID = 31337
+CREDIT_KEY = 47 * 12 + 9
+"""Credits of zone 0 in October 2017."""
 START, SLOT, SLOTS = 1_508_198_400, 900, 2
 BLOCK_0 = START - 10_000
 CARBON, FACTOR = 500, 43
@@ -134,7 +136,8 @@ class World:
         self.block += 1
         self.time += 1
         tx = f"0x{self.block:064x}"
-        for index, (contract, name, args) in enumerate(emitted):
+        # the contracts post last, after what caused it
+        for index, (contract, name, args) in enumerate(sorted(emitted, key=lambda one: one[0] == "Treasury")):
             self.events.append(Event(contract, name, args, self.block, index, tx, self.time))
         if call is not None:
             self.calls[tx] = Call(call[0], call[1], call[2], account("driver"), self.block, tx)
@@ -402,7 +405,8 @@ class World:
         hashes = tuple(self.signed[name][0] for name in names)
         makers = tuple(account(name) for name in names)
         chunk = {"makers": makers, "orderHashes": hashes, "runs": raw}
-        self.commitment = keccak(encode(["address[]", "bytes32[]", "bytes"], [makers, hashes, raw]))
+        packed = b"".join(bytes.fromhex(maker[2:]) for maker in makers)
+        self.commitment = keccak(keccak(packed) + keccak(b"".join(hashes)) + keccak(raw))
         cleared = [
             ("BundleMarket", "OrderCleared", {"batchId": 1, "orderHash": self.signed[name][0]} | values)
             for name, values in (
@@ -534,10 +538,13 @@ class World:
         number = 1 << 248 | 201710 << 224 | 1 << 200 | int(ADDRESSES["Settlement"], 16)
         return self._mint("plant", number, amount)
 
-    def _credit(self, grams: int, remainder: int) -> list[tuple[str, str, dict[str, Any]]]:
+    def _earn(self, mg: int) -> tuple[str, str, dict[str, Any]]:
+        return "Treasury", "Earned", {"account": account("buyer-a"), "key": CREDIT_KEY, "mg": mg}
+
+    def _claim(self, grams: int) -> None:
         number = 2 << 248 | 201710 << 224 | int(ADDRESSES["Settlement"], 16)
-        args = {"account": account("buyer-a"), "id": number, "grams": grams, "remainderMg": remainder}
-        return [self._mint("buyer-a", number, grams), ("Settlement", "Credited", args)]
+        args = {"account": account("buyer-a"), "id": number, "grams": grams}
+        self.send(None, self._mint("buyer-a", number, grams), ("Settlement", "Credited", args))
 
     def _mint(self, name: str, number: int, amount: int) -> tuple[str, str, dict[str, Any]]:
         self.minted[number] = self.minted.get(number, 0) + amount
@@ -573,7 +580,7 @@ class World:
         self._meter(0, 700, 400, 0, self._certificate(300))
         posts = {"buyer-a": (0, -4_200), "buyer-b": (0, -20_100), "site": (300, 0)}
         posts |= {"grid": (20_000, 0), "escrow": (4_000, 0)}
-        self._settle(0, (300, 24_000, 0, 0), self.post(**posts), *self._credit(182, 800))
+        self._settle(0, (300, 24_000, 0, 0), self.post(**posts), self._earn(182_800))
         self._pay(0, 4_000, 400, 0)
 
     def _slot_1(self) -> None:
@@ -581,7 +588,8 @@ class World:
         self._meter(1, 150, 150, 3_750, *self.post(plant=(-3_750, 0), grid=(3_750, 0)))
         refund = 4_200 - 160 - 1_500
         posts = {"buyer-a": (refund + 40, -4_200), "site": (160 - 40, 0), "escrow": (1_500, 0)}
-        self._settle(1, (160, 1_500, refund, 40), self.post(**posts), *self._credit(69, 350))
+        self._settle(1, (160, 1_500, refund, 40), self.post(**posts), self._earn(68_550))
+        self._claim(251)
         self._pay(1, 1_500, 150, 0)
 
     # --- facts ------------------------------------------------------------------------
@@ -602,7 +610,7 @@ class World:
             retired={number: self.retired.get(number, 0) for number in ids},
             supply={number: self.minted[number] - self.retired.get(number, 0) for number in ids},
             holdings=dict(self.held),
-            remainders={account("buyer-a"): 350},
+            credits_mg={(account("buyer-a"), CREDIT_KEY): 350},
             commitments={(1, 0): self.commitment},
             feed_id=FEED,
             refund_delay=86_400,

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.28;
+
+import {IBundleMarket} from "../interfaces/IBundleMarket.sol";
+import {ISettlement} from "../interfaces/ISettlement.sol";
+import {CertificateId} from "./CertificateId.sol";
+import {DeliveryMath} from "./DeliveryMath.sol";
+import {Entries} from "./Entries.sol";
+import {OfferWord} from "./OfferWord.sol";
+import {PriceTable} from "./PriceTable.sol";
+import {RunWord} from "./RunWord.sol";
+import {SettlementBook} from "./SettlementBook.sol";
+import {SettlementState} from "./SettlementState.sol";
+
+/// @title A chunk while it is settled: its runs, and what each account is owed
+/// @notice Buyers are kept by order, sites by account, grids by zone; `post` nets neighbouring orders of one maker.
+/// @dev Money is below 2^64 a maker and Wh below 2^32 a run: sums cannot wrap, so they are unchecked.
+library ChunkBook {
+    using Entries for Entries.List;
+    using OfferWord for uint256;
+    using PriceTable for PriceTable.Table;
+    using RunWord for uint256;
+    using SettlementBook for SettlementBook.Context;
+    using SettlementState for SettlementState.State;
+
+    uint256 private constant MAKER_BYTES = 20;
+
+    /// @param a, b offer words by offer index, zero while not read; @param siteOf place + 1 in `sites` by offer index
+    /// @param siteFunds available micro-units + 1 of a site before this call, zero while not read
+    /// @param siteMoney what a site has got and paid in this call
+    /// @param refunds, unlocked by order; @param creditMg by zone and order, a zone's row made when it is used
+    /// @param gridAccounts by zone, zero while not read
+    /// @param pools copies of the pools of one slot, by zone * 2 + mode; @param poolSlot slot + 1 that a copy is of
+    /// @param d, p the run being settled, reused so that memory does not grow with runs and slots
+    struct Book {
+        SettlementBook.Context c;
+        PriceTable.Table table;
+        uint256[] runs;
+        uint256[] a;
+        uint256[] b;
+        uint256[] siteOf;
+        address[] sites;
+        uint256 siteCount;
+        int256[] siteMoney;
+        uint256[] siteFunds;
+        uint256[] refunds;
+        uint256[] unlocked;
+        uint256[][] creditMg;
+        uint256 creditZones;
+        address[] gridAccounts;
+        int256[] gridMoney;
+        int256[] gridUnlocked;
+        int256 self;
+        ISettlement.Pool[] pools;
+        uint256[] poolSlot;
+        DeliveryMath.Delivery d;
+        DeliveryMath.Payment p;
+    }
+
+    /// @notice A final batch and one of its chunks, with the offers of its runs.
+    function open(
+        SettlementState.Wiring memory w,
+        uint64 batchId,
+        uint32 chunkIndex,
+        IBundleMarket.ChunkData calldata chunk
+    ) internal view returns (Book memory k) {
+        SettlementBook.Context memory c = SettlementBook.open(w, batchId, 0);
+        bytes32 commitment =
+            keccak256(abi.encode(keccak256(chunk.makers), chunk.ordersHash, keccak256(chunk.runs)));
+        bool known = commitment == w.market.chunkCommitment(batchId, chunkIndex);
+        require(known, ISettlement.WrongChunk(batchId, chunkIndex));
+        (k.c, k.table) = (c, c.table());
+        _makeRoom(k, chunk.makers.length / MAKER_BYTES, RunWord.count(chunk.runs));
+        for (uint256 i; i < k.runs.length; ++i) {
+            uint256 run = RunWord.read(chunk.runs, i);
+            k.runs[i] = run;
+            if (k.a[run.offerIdx()] == 0) _readOffer(k, run.offerIdx());
+        }
+    }
+
+    function _makeRoom(Book memory k, uint256 orders, uint256 runs) private pure {
+        (uint256 offers, uint256 zones) = (k.c.batch.computeOffers, k.c.batch.zones);
+        k.runs = new uint256[](runs);
+        (k.a, k.b, k.siteOf) = (new uint256[](offers), new uint256[](offers), new uint256[](offers));
+        (k.sites, k.siteMoney, k.siteFunds) = (new address[](offers), new int256[](offers), new uint256[](offers));
+        (k.refunds, k.unlocked) = (new uint256[](orders), new uint256[](orders));
+        k.creditMg = new uint256[][](zones);
+        (k.gridAccounts, k.gridMoney, k.gridUnlocked) =
+            (new address[](zones), new int256[](zones), new int256[](zones));
+        (k.pools, k.poolSlot) = (new ISettlement.Pool[](2 * zones), new uint256[](2 * zones));
+    }
+
+    function _readOffer(Book memory k, uint256 offer) private view {
+        (uint256 a, uint256 b) = k.c.w.market.offerWords(k.c.batchId, uint16(offer));
+        (k.a[offer], k.b[offer]) = (a, b);
+        address account = a.maker();
+        uint256 place;
+        while (place < k.siteCount && k.sites[place] != account) ++place;
+        if (place == k.siteCount) k.sites[k.siteCount++] = account;
+        k.siteOf[offer] = place + 1;
+    }
+
+    /// @notice Fills k.d for a run in a slot.
+    function setDelivery(Book memory k, uint256 slot, uint256 run, uint256 milliLanes, uint256 matchedWh)
+        internal
+        pure
+    {
+        DeliveryMath.Delivery memory d = k.d;
+        (uint256 a, uint256 mode) = (k.a[run.offerIdx()], run.mode());
+        uint256 zone = a.zoneId();
+        d.lanes = run.lanes();
+        d.price = k.table.computePrice(a.classId(), zone, mode, slot);
+        d.energyPrice = k.table.energyPrice(zone, mode, slot);
+        d.energyWhPerLane = k.b[run.offerIdx()].energy();
+        (d.milliLanes, d.matchedWh, d.green) = (milliLanes, matchedWh, mode == 1);
+    }
+
+    /// @notice The copy of a pool in a slot, read from storage when it is not there yet.
+    function poolOf(Book memory k, SettlementState.State storage s, uint256 slot, uint256 zone, uint256 mode)
+        internal
+        view
+        returns (ISettlement.Pool memory)
+    {
+        uint256 index = zone * 2 + mode;
+        if (k.poolSlot[index] != slot + 1) {
+            k.pools[index] = s.poolOf(k.c.batchId, slot, zone, mode);
+            k.poolSlot[index] = slot + 1;
+        }
+        return k.pools[index];
+    }
+
+    /// @notice Writes the copies of a slot back.
+    function keepPools(Book memory k, SettlementState.State storage s, uint256 slot) internal {
+        for (uint256 i; i < k.pools.length; ++i) {
+            if (k.poolSlot[i] == slot + 1) s.setPool(k.c.batchId, slot, i, k.pools[i]);
+        }
+    }
+
+    /// @notice Money of a grey run: to the zone's grid, or at a negative price out of what it locked.
+    function payGrid(Book memory k, uint256 zone, int256 money) internal view {
+        if (k.gridAccounts[zone] == address(0)) (, k.gridAccounts[zone]) = k.c.gridAccount(zone);
+        unchecked {
+            if (money < 0) k.gridUnlocked[zone] += money;
+            else k.gridMoney[zone] += money;
+        }
+    }
+
+    /// @notice Moves a penalty of a site to the buyer of an order, as far as the site's money goes: what was available
+    /// before this call, and what its compute earned in it.
+    function penalise(Book memory k, uint256 offer, uint256 order, uint256 amount) internal view returns (uint256 paid) {
+        if (amount == 0) return 0;
+        uint256 site = k.siteOf[offer] - 1;
+        if (k.siteFunds[site] == 0) {
+            (uint128 available,) = k.c.w.treasury.ledger(k.sites[site]);
+            k.siteFunds[site] = uint256(available) + 1;
+        }
+        int256 funds = int256(k.siteFunds[site]) - 1 + k.siteMoney[site];
+        if (funds <= 0) return 0;
+        paid = amount < uint256(funds) ? amount : uint256(funds);
+        k.siteMoney[site] -= int256(paid);
+        k.refunds[order] += paid;
+    }
+
+    /// @notice F11: Wh * g/kWh = mg, on the batch's own factors, floored at 0.
+    function earn(Book memory k, uint256 slot, uint256 zone, uint256 order, uint256 matchedWh) internal pure {
+        uint256 base = k.table.gridCarbon(zone, slot);
+        uint256 supply = k.table.greenFactor(zone, slot);
+        if (base <= supply || matchedWh == 0) return;
+        if (k.creditMg[zone].length == 0) {
+            k.creditMg[zone] = new uint256[](k.refunds.length);
+            ++k.creditZones;
+        }
+        unchecked {
+            k.creditMg[zone][order] += matchedWh * (base - supply);
+        }
+    }
+
+    /// @notice Writes what was collected to the ledger.
+    function post(Book memory k, bytes calldata makers) internal {
+        uint256 rows = k.creditZones == 0 ? 1 : k.creditZones;
+        Entries.List memory list =
+            Entries.create(k.refunds.length * rows + k.siteCount + k.gridAccounts.length + 1);
+        _postBuyers(k, list, makers);
+        for (uint256 i; i < k.siteCount; ++i) {
+            list.add(k.sites[i], k.siteMoney[i], 0, 0, 0);
+        }
+        for (uint256 zone; zone < k.gridAccounts.length; ++zone) {
+            list.add(k.gridAccounts[zone], k.gridMoney[zone], k.gridUnlocked[zone], 0, 0);
+        }
+        list.add(address(this), k.self, 0, 0, 0);
+
+        k.c.w.treasury.settle(list.used());
+    }
+
+    /// @dev Neighbouring orders of one maker become one entry.
+    function _postBuyers(Book memory k, Entries.List memory list, bytes calldata makers) private pure {
+        uint256 month = CertificateId.monthIndex(k.c.batch.start);
+        uint256 orders = k.refunds.length;
+        for (uint256 first; first < orders;) {
+            address maker = _makerAt(makers, first);
+            uint256 end = first + 1;
+            while (end < orders && _makerAt(makers, end) == maker) ++end;
+            _postBuyer(k, list, maker, first, end, month);
+            first = end;
+        }
+    }
+
+    /// @dev Money and the credits of one zone in one entry, credits of other zones in entries of their own.
+    function _postBuyer(
+        Book memory k,
+        Entries.List memory list,
+        address maker,
+        uint256 first,
+        uint256 end,
+        uint256 month
+    ) private pure {
+        int256 available = int256(_sum(k.refunds, first, end));
+        int256 locked = -int256(_sum(k.unlocked, first, end));
+        for (uint256 zone; zone < k.creditMg.length; ++zone) {
+            uint256 mg = _sum(k.creditMg[zone], first, end);
+            if (mg == 0) continue;
+            list.add(maker, available, locked, zone << 12 | month, mg);
+            (available, locked) = (0, 0);
+        }
+        list.add(maker, available, locked, 0, 0);
+    }
+
+    function _sum(uint256[] memory row, uint256 first, uint256 end) private pure returns (uint256 sum) {
+        if (row.length == 0) return 0;
+        unchecked {
+            for (uint256 i = first; i < end; ++i) {
+                sum += row[i];
+            }
+        }
+    }
+
+    function _makerAt(bytes calldata makers, uint256 index) private pure returns (address) {
+        return address(bytes20(makers[index * MAKER_BYTES:(index + 1) * MAKER_BYTES]));
+    }
+}
