@@ -25,6 +25,7 @@ from backend.api.routers import (
     listings,
     market,
     offers,
+    openadr,
     orders,
     organisation,
     planning,
@@ -75,6 +76,7 @@ def make_app(context: Context) -> FastAPI:
             router, prefix=PREFIX, responses=common, dependencies=[Depends(refuse_unknown_query)]
         )
     app.include_router(health.probes)
+    app.include_router(openadr.router)
     if settings.frontend is not None:
         app.mount("/", Frontend(settings.frontend), name="frontend")
     app.add_middleware(Idempotency)
