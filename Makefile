@@ -12,7 +12,7 @@ export OPENBLAS_NUM_THREADS := 1
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.build/pycache
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help web test-web e2e setup build demo test test-unit test-property test-contracts gas test-gas test-integration lint bench lock clean
+.PHONY: campaign-oracle help web test-web e2e setup build demo test test-unit test-property test-contracts gas test-gas test-integration lint bench lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -122,6 +122,10 @@ test-property: build ## laws under random input
 
 test-integration: build ## real chain, real processes
 	@$(PYTEST) tests/integration
+
+campaign-oracle: build ## the oracle's long runs: 96 slots of trouble, 50 kills
+	@BITWATT_DAY_SLOTS=96 $(BIN)/python -m pytest -p no:ape_test -n 0 tests/integration/test_oracle_day.py
+	@BITWATT_KILLS=50 $(BIN)/python -m pytest -p no:ape_test -n 0 tests/integration/test_oracle_chaos.py
 
 bench: build ## the figures of the engine and the oracle, as JSON
 	@$(BIN)/bitwatt bench clearing --orders 1000 --json

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import multiprocessing
 import resource
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -54,10 +56,15 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, invoke_without_co
 def oracle(
     meters: Annotated[int, typer.Option(help="meters, one reading each in every interval", min=500)] = 20_000,
     intervals: Annotated[int, typer.Option(help="intervals of 5 minutes", min=1, max=12)] = 3,
+    settlement_slots: Annotated[
+        int, typer.Option(help="also settle so many slots of 100 agreements on a local chain", min=0)
+    ] = 10,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
-    """Measure ingest, verification, trees and bundles of one oracle node on one core."""
+    """Measure ingest, verification, trees and bundles of one oracle node on one core, and settlement."""
     figures = measure(meters, intervals)
+    if settlement_slots:
+        figures |= _settlement(settlement_slots)
     if as_json:
         print(json.dumps({"figures": figures}, indent=1, sort_keys=True))
         return
@@ -88,6 +95,20 @@ def measure(meters: int, intervals: int) -> dict[str, float]:
     key = DeviceKey.from_seed(b"bench")
     figures["sign_per_s"] = 2000 / _seconds(lambda: [key.sign(b"message") for _ in range(2000)])
     return {name: round(value, 3) for name, value in figures.items()}
+
+
+def _settlement(slots: int) -> dict[str, float]:
+    """The figures of scripts/bench_settlement.py, which needs the repository and its contracts."""
+    script = Path(__file__).resolve().parents[1] / "scripts" / "bench_settlement.py"
+    if not script.is_file():
+        return {}
+    done = subprocess.run(
+        [sys.executable, str(script), "--slots", str(slots)], capture_output=True, check=False, text=True
+    )
+    if done.returncode:
+        raise typer.BadParameter(f"settlement could not be measured: {done.stderr[-500:]}")
+    found: dict[str, float] = json.loads(done.stdout)["figures"]
+    return {name: value for name, value in found.items() if name.endswith("_s")}
 
 
 def _sign(folder: Path, meters: int, intervals: int) -> None:

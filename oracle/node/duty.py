@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 
 from backend.chain.errors import ChainError, Reverted
 from oracle.node import faults
@@ -194,10 +195,12 @@ async def _finish(node: Node, epoch: int, round_number: int, draft: Draft, certi
     signatures = await _collect(node, "/peer/sign", message, draft.digest, seconds)
     if signatures is None:
         return False
+    begin = time.monotonic()
     node.archive.put("readings", draft.bundle)
     try:
         await asyncio.to_thread(node.contract.submit, draft.report, signatures)
         node.counters["reports submitted"] += 1
+        node.submit_seconds = time.monotonic() - begin
     except Reverted as error:
         log.info("epoch %d: %s", epoch, error)  # another member was quicker, or the next turn tries again
     except ChainError as error:

@@ -97,6 +97,7 @@ class Node:
         self._passed: dict[int, int] = {}
         self.suspects: set[str] = set()
         self.wake = asyncio.Event()
+        self.submit_seconds = 0.0
 
     async def close(self) -> None:
         """Closes connections and files."""
@@ -298,6 +299,7 @@ class Node:
             "missing": len(missing),
             "closed": self.closed(epoch),
             "fault": self.config.fault,
+            "submit_seconds": round(self.submit_seconds, 3),
             **self.ledger.counts(),
         }
 

@@ -18,9 +18,9 @@ from coincurve import PrivateKey
 
 from backend.chain.addressbook import AddressBook, save_book
 from backend.chain.anvil import DevClock, free_port, give_gas_money, start_anvil
-from backend.chain.clients import BatchHeader, Market, Oracle, Registry, Token, Treasury
+from backend.chain.clients import BatchHeader, ChunkData, Market, Oracle, Registry, Token, Treasury
 from backend.chain.deploy import DeploySettings, deploy
-from backend.chain.eip712 import Domain, address_of, sign_order
+from backend.chain.eip712 import Domain, address_of, order_digest, sign_order
 from backend.chain.orders import BundleOrder, ComputeOffer, Order, PowerOffer
 from backend.chain.packing import PriceTable, pack_prices, pack_profile, pack_runs, pack_sold
 from backend.chain.plan import Call, Sender
@@ -63,6 +63,7 @@ class World:
     url: str = ""
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     anvil_pid: int = 0
+    chunks: dict[int, ChunkData] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         anvil = start_anvil(self.folder / "anvil.log", GENESIS)
@@ -175,6 +176,8 @@ class World:
             [(number, 0, int(is_green), 0, self.slots, 1) for number, is_green in enumerate(green)]
         )
         signatures = [self._sign(order, "buyer") for order in orders]
+        hashes = tuple(order_digest(order, self._domain()) for order in orders)
+        self.chunks[first // 60] = ChunkData((account("buyer"),) * len(orders), hashes, runs)
         return market.clear_chunk(1, first // 60, orders, signatures, runs)
 
     # --- fleet --------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """A day whose nodes are killed, cut off and made to lie by turns; the roots are the honest ones.
 
-BITWATT_DAY_SLOTS sets the length (12 by default, 96 for `make campaign-oracle`).
+BITWATT_DAY_SLOTS sets the length (6 by default, 96 for `make campaign-oracle`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from backend.day.progress import Narrator
 from backend.day.stages import committee, delivery, faults
 from backend.day.stages.context import Context
 
-SLOTS = int(os.environ.get("BITWATT_DAY_SLOTS", "12"))
+SLOTS = int(os.environ.get("BITWATT_DAY_SLOTS", "6"))
 PHASE = 2
 """Slots that each trouble lasts."""
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600 + 30 * SLOTS)]
