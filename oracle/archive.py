@@ -14,6 +14,7 @@ from oracle.wire.keys import sha256
 EXTENSIONS = {
     "readings": "cbor",
     "evidence": "cbor",
+    "machine": "cbor",
     "collateral": "json",
     "book": "json",
     "solution": "json",

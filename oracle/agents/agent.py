@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Sequence
 
 from backend.chain.addressbook import load_book
 from backend.chain.errors import ChainError
 from oracle.agents.fleet import Fleet, FleetDevice, FleetError, Row, device_key, read_rows
+from oracle.agents.host import Host
 from oracle.agents.live import LiveMeter, Mark, open_source
+from oracle.agents.probe import Probe
 from oracle.agents.spool import Measured, Spool
 from oracle.agents.transport import transport_of
 from oracle.rpc import LeanRpc
@@ -19,6 +22,7 @@ from oracle.wire.reading import Envelope, encode_envelopes
 
 log = logging.getLogger("bitwatt.agent")
 POST_READINGS = 500
+WATCH_SECONDS = 1.0
 
 
 class Agent:
@@ -34,7 +38,14 @@ class Agent:
         self.now = 0
         self._queues: list[tuple[FleetDevice, DeviceKey, deque[Row]]] = []
         self._live: list[tuple[LiveMeter, DeviceKey]] = []
+        self._hosts: list[tuple[Host, DeviceKey]] = []
         for device in fleet.of_role(role):
+            if device.driver.get("kind") == "host":
+                settings = device.driver
+                probe = Probe(settings["guarantees"]) if settings.get("guarantees") else None
+                host = Host(device, open_source(settings.get("power", {})), probe)
+                self._hosts.append((host, device_key(fleet, device)))
+                continue
             if device.driver and device.driver.get("kind") != "series":
                 meter = LiveMeter(device, open_source(device.driver))
                 self._live.append((meter, device_key(fleet, device)))
@@ -64,7 +75,11 @@ class Agent:
         found = await asyncio.gather(
             *(meter.measure(self.now, self.spool.mark(meter.device.meter_id)) for meter, _ in self._live)
         )
-        ended: list[Measured] = []
+        ended = [
+            Measured(host.device.meter_id, key, row)
+            for host, key in self._hosts
+            for row in host.rows(self.now)
+        ]
         marks: dict[int, Mark] = {}
         for (meter, key), (rows, mark) in zip(self._live, found, strict=True):
             ended += [Measured(meter.device.meter_id, key, row) for row in rows]
@@ -75,9 +90,14 @@ class Agent:
     async def run(self, exit_when_done: bool) -> None:
         """Until cancelled, or until every row is posted to at least one node and the others had a chance."""
         posters = [asyncio.create_task(self._post_to(node)) for node in self.fleet.nodes]
+        posters += [asyncio.create_task(self._watch(host)) for host, _ in self._hosts]
         try:
             while not (
-                exit_when_done and not self._live and self.rows_left == 0 and self.spool.waiting() == 0
+                exit_when_done
+                and not self._live
+                and not self._hosts
+                and self.rows_left == 0
+                and self.spool.waiting() == 0
             ):
                 for poster in posters:
                     if poster.done():
@@ -91,10 +111,17 @@ class Agent:
             await asyncio.gather(*posters, return_exceptions=True)
             for meter, _ in self._live:
                 await meter.source.close()
+            for host, _ in self._hosts:
+                await host.power.close()
             for transport in self._transports.values():
                 await transport.close()
             self._rpc.close()
             self.spool.close()
+
+    async def _watch(self, host: Host) -> None:
+        while True:
+            await host.look(time.monotonic())
+            await asyncio.sleep(WATCH_SECONDS)
 
     async def _tick(self) -> None:
         try:
@@ -106,7 +133,7 @@ class Agent:
         if now != self.now:
             self.now = now
             self.measure()
-            if self._live:
+            if self._live or self._hosts:
                 await self.measure_live()
             async with self._ticked:
                 self._ticked.notify_all()

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 from oracle.evidence.document import decode_document, kind_number
 from oracle.evidence.verify import Policy, verify_device
-from oracle.node.facts import PLANT
+from oracle.node.facts import PLANT, SITE_WORKLOAD
 from oracle.node.node import Node
 from oracle.wire import cbor
 from oracle.wire.errors import WireError
 from oracle.wire.keys import sign_digest
+from oracle.wire.machine import Machine, decode_machine
 from oracle.wire.publication import decode_carbon_document
+from oracle.wire.reading import decode_envelope
 from oracle.wire.typed import DeviceAttestation, Publication, digest
 
 MAX_ATTESTED_SECONDS = 31 * 86_400
@@ -127,3 +129,24 @@ async def device(node: Node, request: DeviceRequest, collateral: bytes) -> tuple
         node.committee.config_digest,
     )
     return made, sign_digest(node.secret, digest(node.contract.separator, made.struct_hash()))
+
+
+# --- machines ---------------------------------------------------------------------
+def machine(node: Node, body: bytes) -> tuple[str, Machine | None]:
+    """Takes in a machine's document (one envelope); (why not, None) or ("", the machine).
+
+    It must be signed by the workload device that is attested under its meter id, for this chain, and not be
+    older than the one that is held.
+    """
+    envelope = decode_envelope(body)
+    found = decode_machine(envelope.payload)
+    device_ = node.facts.devices.get(found.meter_id)
+    if device_ is None or device_.asset_kind != SITE_WORKLOAD:
+        return f"meter {found.meter_id} is no attested workload device", None
+    if not device_.key.verify(envelope.payload, envelope.signature):
+        return "the document is not signed by that device", None
+    if found.chain_id != node.chain_id:
+        return f"chain {found.chain_id} is another chain than {node.chain_id}", None
+    node.store.keep_machine(found.meter_id, found.measured_at, envelope.payload)
+    node.archive.put("machine", body)
+    return "", found

@@ -9,6 +9,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import asdict
 
 import uvicorn
 from fastapi import FastAPI, HTTPException, Request, Response
@@ -25,6 +26,7 @@ from oracle.node.peers import Answer
 from oracle.node.store import StoreFull
 from oracle.node.tuning import tune_memory
 from oracle.wire.errors import WireError
+from oracle.wire.machine import decode_machine
 from oracle.wire.reading import MAX_MESSAGE_BYTES
 
 log = logging.getLogger("bitwatt.oracle")
@@ -113,6 +115,23 @@ def make_app(node: Node) -> FastAPI:
             except (cosign.NotSigned, WireError) as error:
                 results.append({"problem": str(error)})
         return JSONResponse({"signer": node.address, "results": results})
+
+    @app.post("/machines")
+    async def register_machine(request: Request) -> Response:
+        """A machine's document under its workload device's signature; kept, and listed by GET /machines."""
+        await node.refresh()
+        problem, machine = cosign.machine(node, await _body(request, MAX_PEER_BYTES))
+        if machine is None:
+            return JSONResponse({"problem": problem}, status_code=422)
+        return JSONResponse({"meter_id": machine.meter_id, "milli_vcu": machine.milli_vcu})
+
+    @app.get("/machines")
+    async def machines() -> list[dict[str, object]]:
+        """The latest document of every machine that registered itself."""
+        return [
+            asdict(item) | {"milli_vcu": item.milli_vcu}
+            for item in map(decode_machine, node.store.machines())
+        ]
 
     @app.get("/bundles/{digest}")
     async def bundle(digest: str) -> Response:

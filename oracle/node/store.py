@@ -40,6 +40,8 @@ CREATE TABLE IF NOT EXISTS quarantine (
   field TEXT NOT NULL, problem TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS promises (
   epoch INTEGER NOT NULL, what TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (epoch, what)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS machines (
+  meter_id INTEGER PRIMARY KEY, measured_at INTEGER NOT NULL, document BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS publications (start INTEGER PRIMARY KEY, content_hash BLOB NOT NULL);
 """
 
@@ -256,6 +258,21 @@ class Store:
     def forget_promises(self, before: int) -> None:
         """Drops what was promised for epochs below `before`, except that they are booked."""
         self._db.execute("DELETE FROM promises WHERE epoch<? AND what<>'booked'", (before,))
+
+    def keep_machine(self, meter_id: int, measured_at: int, document: bytes) -> None:
+        """Keeps a machine's document unless a younger one is held."""
+        self._db.execute(
+            "INSERT INTO machines VALUES (?,?,?) ON CONFLICT (meter_id) DO UPDATE SET"
+            " measured_at=excluded.measured_at, document=excluded.document"
+            " WHERE excluded.measured_at > machines.measured_at",
+            (meter_id, measured_at, document),
+        )
+
+    def machines(self) -> list[bytes]:
+        """The documents of all machines, by meter."""
+        return [
+            document for (document,) in self._db.execute("SELECT document FROM machines ORDER BY meter_id")
+        ]
 
     def publication(self, start: int) -> bytes | None:
         """The content hash this node signed for a batch start, None if none."""

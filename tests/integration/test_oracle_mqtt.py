@@ -6,6 +6,7 @@ import json
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,14 @@ import pytest
 
 from backend.chain.anvil import free_port
 from backend.day.children import bitwatt_command
+from oracle.agents.fleet import device_key, load_fleet
+from oracle.agents.machine import describe
 from oracle.client import CommitteeClient
+from oracle.wire.keys import DeviceKey
+from oracle.wire.machine import Machine, sign_machine
 from oracle.wire.outcomes import Outcome, unpack_outcomes
-from tests.integration.oracle_world import ENERGY_WH, SLOT, START, World, account
+from oracle.wire.reading import encode_envelope
+from tests.integration.oracle_world import ENERGY_WH, PLANT_METER, SLOT, START, WORKLOAD, World, account
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
 
@@ -77,6 +83,26 @@ def check_evidence_pack(world: World) -> None:
     assert pruned == (0, {"expired": 0, "orphans": 0, "evidence": 0, "deleted": 0})
 
 
+def check_machine(world: World) -> None:
+    """A machine registers itself with the key that is attested, and with no other."""
+    fleet = load_fleet(world.folder / "fleet.json")
+    device = next(item for item in fleet.devices if item.meter_id == WORKLOAD)
+    machine = describe({"class": "cpu", "zone": "zone"}, 31337, WORKLOAD, seconds=0.02)
+    url = f"{world.nodes[2]}/machines"
+
+    def post(key: DeviceKey, item: Machine) -> dict[str, Any]:
+        body = encode_envelope(sign_machine(key, item))
+        answer: dict[str, Any] = httpx.post(url, content=body, trust_env=False).json()
+        return answer
+
+    key = device_key(fleet, device)
+    assert post(key, machine) == {"meter_id": WORKLOAD, "milli_vcu": machine.milli_vcu}
+    assert "not signed" in post(DeviceKey.from_seed(b"other"), machine)["problem"]
+    assert "another chain" in post(key, replace(machine, chain_id=1))["problem"]
+    assert "no attested workload" in post(key, replace(machine, meter_id=PLANT_METER))["problem"]
+    assert httpx.get(url, trust_env=False).json()[0]["milli_vcu"] == machine.milli_vcu
+
+
 def test_a_broker_that_is_lost(tmp_path: Path) -> None:
     world = World(tmp_path, slots=3, orders=2)
     try:
@@ -109,6 +135,7 @@ def test_a_broker_that_is_lost(tmp_path: Path) -> None:
             assert unpack_outcomes(bundle.outcomes[0].packed) == [Outcome(1000, ENERGY_WH), Outcome(1000, 0)]
             assert len(bundle.entries) == 2 * world.orders + 2
         check_evidence_pack(world)
+        check_machine(world)
         metrics = httpx.get(f"{world.nodes[1]}/metrics", trust_env=False).text
         assert 'event="broker lost"' in metrics
     finally:
