@@ -200,8 +200,8 @@ def _prepared(
     """The body to keep, whose it is, and what it hangs on."""
     _check(kind, body, settings)
     business, client = is_business(who), who.actor
-    kept = {name: value for name, value in body.items()
-            if name not in ("id", "createdDateTime", "modificationDateTime", "objectType", "clientID")}  # fmt: skip
+    given = ("id", "createdDateTime", "modificationDateTime", "objectType", "clientID")
+    kept = {name: value for name, value in body.items() if name not in given}
     if kind in ("vens", "resources"):
         if business:
             client = str(body.get("clientID") or who.actor)

@@ -95,8 +95,8 @@ def test_an_unmodified_client_registers_receives_and_reports(vtn: tuple[str, Wor
     base, world = vtn
     known = clients(world)
     done = subprocess.run(
-        [_python(), str(CLIENT), base, *known["ven"], *known["bl"]], capture_output=True, text=True, timeout=120,
-        env=os.environ | {"OAUTHLIB_INSECURE_TRANSPORT": "1"},
+        [_python(), str(CLIENT), base, *known["ven"], *known["bl"]], capture_output=True, text=True,
+        timeout=120, env=os.environ | {"OAUTHLIB_INSECURE_TRANSPORT": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     assert json.loads(done.stdout) == {
