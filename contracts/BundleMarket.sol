@@ -13,6 +13,7 @@ import {OfferDesk} from "./libraries/OfferDesk.sol";
 import {OfferWord} from "./libraries/OfferWord.sol";
 import {OrderLib} from "./libraries/OrderLib.sol";
 import {OrderWindow} from "./libraries/OrderWindow.sol";
+import {ProvenDesk} from "./libraries/ProvenDesk.sol";
 import {ReleaseDesk} from "./libraries/ReleaseDesk.sol";
 import {Signatures} from "./libraries/Signatures.sol";
 
@@ -32,12 +33,24 @@ contract BundleMarket is IBundleMarket, EIP712 {
     ITreasury private immutable TREASURY;
     IDeliveryOracle private immutable ORACLE;
 
+    address private immutable DEPLOYER;
+
     MarketState.State private state;
+    address private optimistic;
 
     constructor(address registry, address treasury, address oracle) EIP712("BitWatt", "1") {
         REGISTRY = IRegistry(registry);
         TREASURY = ITreasury(treasury);
         ORACLE = IDeliveryOracle(oracle);
+        DEPLOYER = msg.sender;
+    }
+
+    /// @inheritdoc IBundleMarket
+    function wire(address optimistic_) external {
+        require(msg.sender == DEPLOYER, NotDeployer(msg.sender));
+        require(optimistic == address(0), AlreadyWired());
+
+        optimistic = optimistic_;
     }
 
     /// @inheritdoc IBundleMarket
@@ -72,6 +85,24 @@ contract BundleMarket is IBundleMarket, EIP712 {
         returns (uint32 chunkIndex)
     {
         return ClearDesk.clearChunk(state, _wiring(), batchId, orders, runs);
+    }
+
+    /// @inheritdoc IBundleMarket
+    function clearProven(
+        uint64 batchId,
+        bytes calldata makers,
+        bytes calldata orderHashes,
+        bytes calldata fills,
+        bytes calldata runs
+    ) external returns (uint32) {
+        require(msg.sender == optimistic, NotOptimistic(msg.sender));
+        return ProvenDesk.clear(state, batchId, makers, orderHashes, fills, runs);
+    }
+
+    /// @inheritdoc IBundleMarket
+    function finalizeProven(uint64 batchId) external {
+        require(msg.sender == optimistic, NotOptimistic(msg.sender));
+        ProvenDesk.finalize(state, batchId);
     }
 
     /// @inheritdoc IBundleMarket

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-LIBRARIES = ("OfferDesk", "ReleaseDesk", "ClearDesk", "PoolDesk", "ReadingLib")
+LIBRARIES = ("OfferDesk", "ReleaseDesk", "ClearDesk", "PoolDesk", "ReadingLib", "ProvenDesk", "ChunkOpening", "SellerBound", "MakerBook")
 CONTRACTS = (
     "DevToken",
     "Treasury",

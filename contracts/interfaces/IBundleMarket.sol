@@ -158,6 +158,9 @@ interface IBundleMarket {
     event AllCancelled(address indexed maker, uint32 epoch);
 
     // batch
+    error NotDeployer(address caller);
+    error AlreadyWired();
+    error NotOptimistic(address caller);
     error NotSolver(address caller);
     error NewBatchesPaused(uint256 until);
     error BatchInPast(uint64 start, uint256 timestamp);
@@ -251,6 +254,23 @@ interface IBundleMarket {
     function clearChunk(uint64 batchId, bytes calldata orders, bytes calldata runs)
         external
         returns (uint32 chunkIndex);
+
+    /// @notice Clears a chunk that the OptimisticMarket proved; only it, on a batch of which it is the solver. The buyers'
+    /// money is locked already; lanes and balances are what the challenge window left standing.
+    /// @param makers 20 bytes an order; @param orderHashes 32 bytes; @param fills 12 bytes: lanes u32 | cost u64
+    function clearProven(
+        uint64 batchId,
+        bytes calldata makers,
+        bytes calldata orderHashes,
+        bytes calldata fills,
+        bytes calldata runs
+    ) external returns (uint32 chunkIndex);
+
+    /// @notice Makes a proved batch final. OptimisticMarket only.
+    function finalizeProven(uint64 batchId) external;
+
+    /// @notice Names the OptimisticMarket, once, by the deployer.
+    function wire(address optimistic) external;
 
     /// @notice Makes the batch final once every pool balances.
     function finalize(uint64 batchId) external;

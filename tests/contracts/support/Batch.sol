@@ -100,7 +100,7 @@ abstract contract Batch is World {
         o.expiry = START;
     }
 
-    function addCompute(IBundleMarket.ComputeOffer memory o) internal {
+    function addCompute(IBundleMarket.ComputeOffer memory o) internal virtual {
         IBundleMarket.ComputeOffer[] memory list = new IBundleMarket.ComputeOffer[](1);
         bytes[] memory signatures = new bytes[](1);
         list[0] = o;
@@ -140,7 +140,7 @@ abstract contract Batch is World {
         o.expiry = START;
     }
 
-    function addPower(IBundleMarket.PowerOffer memory o, bytes memory profile, bytes memory sold) internal {
+    function addPower(IBundleMarket.PowerOffer memory o, bytes memory profile, bytes memory sold) internal virtual {
         IBundleMarket.PowerOffer[] memory list = new IBundleMarket.PowerOffer[](1);
         bytes[] memory signatures = new bytes[](1);
         bytes[] memory profiles = new bytes[](1);

@@ -22,6 +22,7 @@ interface Vm {
     function sign(uint256 key, bytes32 digest) external pure returns (uint8 v, bytes32 r, bytes32 s);
     function signP256(uint256 key, bytes32 digest) external pure returns (bytes32 r, bytes32 s);
     function publicKeyP256(uint256 key) external view returns (uint256 x, uint256 y);
+    function cool(address target) external;
     function label(address account, string calldata name) external;
     function recordLogs() external;
     function getRecordedLogs() external returns (Log[] memory);

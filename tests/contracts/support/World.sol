@@ -103,7 +103,7 @@ abstract contract World is Check {
     }
 
     /// @dev Who may post in the Treasury.
-    function _modules() internal view virtual returns (address[] memory list) {
+    function _modules() internal virtual returns (address[] memory list) {
         list = new address[](5);
         (list[0], list[1], list[2]) = (address(market), address(settlement), address(oracle));
         (list[3], list[4]) = (address(points), address(flex));
