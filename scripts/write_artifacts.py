@@ -11,7 +11,17 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-LIBRARIES = ("OfferDesk", "ReleaseDesk", "ClearDesk", "PoolDesk", "ReadingLib", "ProvenDesk", "ChunkOpening", "SellerBound", "MakerBook")
+LIBRARIES = (
+    "OfferDesk",
+    "ReleaseDesk",
+    "ClearDesk",
+    "PoolDesk",
+    "ReadingLib",
+    "ProvenDesk",
+    "ChunkOpening",
+    "SellerBound",
+    "MakerBook",
+)
 CONTRACTS = (
     "DevToken",
     "Treasury",
@@ -22,6 +32,8 @@ CONTRACTS = (
     "Settlement",
     "PointsMarket",
     "FlexMarket",
+    "OptimisticMarket",
+    "Challenges",
 )
 ADDRESS_BYTES = 20
 

@@ -15,12 +15,18 @@ from audit.formulas import GREEN, GREY, obligation, plant_penalty, site_penalty
 from audit.verdict import Result, Tally, check
 
 GRID = 0
+# Bonds, fees and reserves of optimistic clearing: seen as a cause, not recomputed.
+OPTIMISTIC = (
+    *("CandidatePosted", "Demanded", "RowShown", "StepShown", "Slashed", "ChunkOpened", "BatchOpened"),
+    *("CandidateClosed", "ChunkReturned", "Reserved", "Released"),
+)
 CAUSES = {
     "BundleMarket": ("OrderCleared", "PowerOfferAdded", "ChunkReleased", "ObligationsReleased"),
     "DeliveryOracle": (
         *("Bonded", "BondReturned", "Equivocated", "Disputed", "Ruled"),
         *("LeafDisputed", "LeafAnswered", "LeafUnanswered"),
     ),
+    "OptimisticMarket": OPTIMISTIC,
     "PointsMarket": ("Filled",),
     "Settlement": ("SlotSettled", "SlotRefunded", "PlantMetered", "PlantPaid", "GridReleased"),
 }
@@ -143,6 +149,9 @@ def _apply(book: _Book, event: Event, rows: tuple[Settled, ...] | None) -> int |
     """Adds what an event moves; gives the penalty due where it has one."""
     if event.contract == "DeliveryOracle":
         _oracle(book, event)
+        return None
+    if event.contract == "OptimisticMarket":
+        book.outside = True
         return None
     if event.contract == "PointsMarket":
         _sold(book, event)

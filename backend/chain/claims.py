@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -28,7 +29,9 @@ from backend.market.tables import tables_of
 
 OPTIMISTIC_DOMAIN_NAME = "BitWatt Optimistic"
 LANES, ENERGY = 0, 1
-MOST_RUNS, LONGEST_RUN, MARK_BYTES = 32, 96, 25
+MOST_RUNS, LONGEST_RUN, MARK_BYTES = 16, 96, 25
+NO_KEY = (1 << 256) - 1
+"""`next_key` of the last row and the last step."""
 ZERO = b"\0" * 32
 
 
@@ -43,6 +46,7 @@ class Row:
     marks_hash: bytes
     maker: str
     nonce: int
+    next_key: int
     order_lanes: int
     lanes: int
     cost_micro: int
@@ -66,12 +70,13 @@ class Step:
     """A change of the load of one cell at one slot, and the load after it."""
 
     key: int
+    next_key: int
     delta: int
     load: int
 
     def leaf(self) -> bytes:
         """Leaf hash."""
-        return _leaf([self.key, self.delta, self.load])
+        return _leaf([self.key, self.next_key, self.delta, self.load])
 
     @property
     def cell(self) -> tuple[int, int]:
@@ -82,6 +87,9 @@ class Step:
     def slot(self) -> int:
         """The slot from which the load holds."""
         return self.key >> 56 & 0xFFFF
+
+
+Leaf = TypeVar("Leaf", Row, Step)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +104,14 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What is posted on chain."""
+    """What is posted on chain: the batch's grid as the market has it, roots, counts and sums."""
 
+    start: int
+    slot_seconds: int
+    slots: int
+    zones: int
+    classes: int
+    compute_offers: int
     rows_root: bytes
     steps_root: bytes
     rows: int
@@ -236,6 +250,7 @@ def commit(
                 marks_hash=keccak(packed),
                 maker=order.maker,
                 nonce=order.nonce,
+                next_key=NO_KEY,
                 order_lanes=order.lanes,
                 lanes=int(lanes[j]),
                 cost_micro=sum(mark[1] for mark in marks),
@@ -247,11 +262,15 @@ def commit(
         )
         entries.append(Entry(order, signature, runs, packed))
     steps = steps_of(facts, entries)
-    return sealed(Claim(ZERO, ZERO, 0, 0, chunk_bits, 0, 0, data_hash), rows, steps, entries)
+    zones, classes = facts.table.energy_price.shape[0], len(facts.class_wh)
+    grid = (facts.start, facts.slot_seconds, facts.slots, zones, classes, len(facts.offers))
+    return sealed(Claim(*grid, ZERO, ZERO, 0, 0, chunk_bits, 0, 0, data_hash), rows, steps, entries)
 
 
 def sealed(claim: Claim, rows: Sequence[Row], steps: Sequence[Step], entries: Sequence[Entry]) -> Commitment:
-    """The commitment with the roots, counts and sums of these leaves."""
+    """The commitment with the links, roots, counts and sums of these leaves."""
+    rows = _linked(rows)
+    steps = _linked(steps)
     last = rows[-1] if rows else None
     row_levels = _levels([row.leaf() for row in rows], row_height(len(rows), claim.chunk_bits))
     step_levels = _levels([step.leaf() for step in steps], _bits(len(steps)))
@@ -267,6 +286,12 @@ def sealed(claim: Claim, rows: Sequence[Row], steps: Sequence[Step], entries: Se
     return Commitment(made, tuple(rows), tuple(steps), tuple(entries), row_levels, step_levels)
 
 
+def _linked(leaves: Sequence[Leaf]) -> list[Leaf]:
+    """The leaves, each with the key of the next."""
+    keys = [*(leaf.key for leaf in leaves[1:]), NO_KEY]
+    return [replace(leaf, next_key=key) for leaf, key in zip(leaves, keys, strict=True)] if leaves else []
+
+
 def steps_of(facts: Facts, entries: Sequence[Entry]) -> list[Step]:
     """The steps of all runs in order, with the load after each."""
     changes = sorted(
@@ -278,8 +303,9 @@ def steps_of(facts: Facts, entries: Sequence[Entry]) -> list[Step]:
     steps: list[Step] = []
     for key, delta in changes:
         same = bool(steps) and steps[-1].key >> 72 == key >> 72
-        steps.append(Step(key, delta, delta + (steps[-1].load if same else 0)))
-    return steps
+        load = delta + (steps[-1].load if same else 0)
+        steps.append(Step(key, NO_KEY, delta, load))
+    return _linked(steps)
 
 
 def step_of(

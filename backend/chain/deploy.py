@@ -23,6 +23,20 @@ DEFAULT_BOND_MICRO = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
+class ChallengeSettings:
+    """Optimistic clearing: money in micro-units, times in seconds; `step_milli` is what a better solution
+    must gain, in milli-micro-units."""
+
+    bond_micro: int = 10_000_000_000
+    demand_fee_micro: int = 5_000_000
+    step_milli: int = 1_000_000_000
+    window: int = 7_200
+    response: int = 1_800
+    opening: int = 3_600
+    insist_lead: int = 600
+
+
+@dataclass(frozen=True, slots=True)
 class DeploySettings:
     """What a deployment fixes for ever: money in micro-units, delays in seconds.
 
@@ -44,6 +58,7 @@ class DeploySettings:
     arbiter: str | None = None
     arbiter_window: int = 86_400
     feed_id: bytes = field(default=FEED)
+    challenge: ChallengeSettings = field(default_factory=ChallengeSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +162,15 @@ def deployment(owner: str, first_nonce: int, settings: DeploySettings) -> tuple[
     points = create("PointsMarket", treasury, certificates)
     windows = (settings.dispute_window, settings.arbiter_window, settings.refund_delay)
     flex = create("FlexMarket", registry, treasury, settings.arbiter or owner, *windows)
+    challenge = settings.challenge
+    stakes = (challenge.bond_micro, challenge.demand_fee_micro, challenge.step_milli)
+    times = [challenge.window, challenge.response, challenge.opening, challenge.insist_lead]
+    optimistic = create("OptimisticMarket", registry, treasury, market, *stakes, times)
+    challenges = create("Challenges", optimistic, market)
     wire("Registry", oracle)
-    wire("Treasury", [market, settlement, oracle, points, flex])
+    wire("Treasury", [market, settlement, oracle, points, flex, optimistic])
+    wire("BundleMarket", optimistic)
+    wire("OptimisticMarket", challenges)
     wire("Certificates", settlement)
     return calls, book
 

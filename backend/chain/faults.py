@@ -25,6 +25,7 @@ from backend.chain.claims import (
     LONGEST_RUN,
     MARK_BYTES,
     MOST_RUNS,
+    NO_KEY,
     Commitment,
     Entry,
     Facts,
@@ -42,12 +43,16 @@ from backend.chain.keccak import keccak
 from backend.chain.orders import FIELDS, BundleOrder
 from backend.chain.packing import RUN_DTYPE
 
-CLAIM = "(bytes32,bytes32,uint32,uint32,uint8,int256,uint256,bytes32)"
-_ROW = "(bytes32,bytes32,bytes32,bytes32,address,uint64,uint32,uint32,uint128,int128,uint128,int256,uint256)"
-ROW_AT, STEP_AT = f"(uint32,{_ROW},bytes32[])", "(uint32,(uint256,int256,int256),bytes32[])"
+CLAIM = (
+    "(uint64,uint32,uint16,uint16,uint16,uint16,bytes32,bytes32,uint32,uint32,uint8,int256,uint256,bytes32)"
+)
+_ROW = (
+    "(bytes32,bytes32,bytes32,bytes32,address,uint64,uint256,uint32,uint32,uint128,int128,uint128,int256,"
+    "uint256)"
+)
+ROW_AT, STEP_AT = f"(uint32,{_ROW},bytes32[])", "(uint32,(uint256,uint256,int256,int256),bytes32[])"
 ORDER = "(" + ",".join(solidity for solidity, _, _ in FIELDS[BundleOrder]) + ")"
-SHOWN = "(uint8,uint256[4])"
-_ROW_GAP, _STEP_GAP = f"(uint32,{ROW_AT},{ROW_AT})", f"(uint32,{STEP_AT},{STEP_AT})"
+SHOWN = "(uint8,bytes)"
 ARGUMENTS = {  # after batch id and claim
     "proveRun": (ROW_AT, ORDER, "bytes", "uint256"),
     "proveOrder": (ROW_AT, ORDER, "bytes", "bytes", "uint256", "uint256"),
@@ -55,15 +60,15 @@ ARGUMENTS = {  # after batch id and claim
     "proveBetterBundle": (ROW_AT, ORDER, SHOWN, SHOWN),
     "proveRowSum": (ROW_AT, ROW_AT),
     "proveStepSum": (STEP_AT, STEP_AT),
-    "proveLoad": ("uint256", "uint256", "uint256", _STEP_GAP),
-    "proveRowOrder": (ROW_AT, ROW_AT),
-    "proveStepOrder": (STEP_AT, STEP_AT),
-    "proveOmittedOrder": ("address", "uint64", _ROW_GAP),
-    "proveOmittedStep": (ROW_AT, "bytes", "uint256", "uint256", _STEP_GAP),
+    "proveLoad": ("uint256", "uint256", "uint256", STEP_AT),
+    "proveRowOrder": (ROW_AT,),
+    "proveStepOrder": (STEP_AT,),
+    "proveOmittedOrder": ("address", "uint64", ROW_AT),
+    "proveOmittedStep": (ROW_AT, "bytes", "uint256", "uint256", STEP_AT),
     "proveStrayStep": (STEP_AT, ROW_AT, "bytes"),
     "provePriceRow": (ROW_AT, ORDER, "bytes", "bytes", "uint256"),
 }
-_NO_ROW = Row(b"\0" * 32, b"\0" * 32, b"\0" * 32, b"\0" * 32, "0x" + "00" * 20, 0, 0, 0, 0, 0, 0, 0, 0)
+_NO_ROW = Row(b"\0" * 32, b"\0" * 32, b"\0" * 32, b"\0" * 32, "0x" + "00" * 20, *[0] * 9)
 Run = tuple[int, int, int, int, int, int]
 
 
@@ -107,12 +112,17 @@ def find_faults(
 def _row_faults(shown: Commitment) -> Iterator[Proof]:
     before = _NO_ROW
     for n, row in enumerate(shown.rows):
-        if n and before.key >= row.key:
-            yield Proof("proveRowOrder", (_row(shown, n - 1), _row(shown, n)), f"row {n} is out of order")
-        sums = (before.cum_welfare + row.welfare_milli, before.cum_best + row.best_milli)
         last = n + 1 == len(shown.rows)
+        if row.key >= row.next_key or (last and row.next_key != NO_KEY):
+            yield Proof("proveRowOrder", (_row(shown, n),), f"row {n} is out of order")
+        sums = (before.cum_welfare + row.welfare_milli, before.cum_best + row.best_milli)
         total = (shown.claim.welfare_milli, shown.claim.best_milli)
-        if (row.cum_welfare, row.cum_best) != sums or (last and (row.cum_welfare, row.cum_best) != total):
+        linked = n == 0 or before.next_key == row.key
+        if (
+            not linked
+            or (row.cum_welfare, row.cum_best) != sums
+            or (last and (row.cum_welfare, row.cum_best) != total)
+        ):
             yield Proof(
                 "proveRowSum", (_row(shown, max(n - 1, 0)), _row(shown, n)), f"row {n} adds up wrongly"
             )
@@ -123,10 +133,12 @@ def _step_faults(facts: Facts, shown: Commitment) -> Iterator[Proof]:
     before: Step | None = None
     for n, step in enumerate(shown.steps):
         pair = (_step(shown, max(n - 1, 0)), _step(shown, n))
-        if before and before.key >= step.key:
-            yield Proof("proveStepOrder", pair, f"step {n} is out of order")
+        last = n + 1 == len(shown.steps)
+        if step.key >= step.next_key or (last and step.next_key != NO_KEY):
+            yield Proof("proveStepOrder", (_step(shown, n),), f"step {n} is out of order")
         same = before is not None and before.key >> 72 == step.key >> 72
-        if step.load != step.delta + (before.load if before is not None and same else 0):
+        linked = before is None or before.next_key == step.key
+        if not linked or step.load != step.delta + (before.load if before is not None and same else 0):
             yield Proof("proveStepSum", pair, f"step {n} adds up wrongly")
         before = step
     keys = [step.key for step in shown.steps]
@@ -163,7 +175,7 @@ def loads(shown: Commitment) -> dict[tuple[int, int, int], int]:
 
 def _load_proof(shown: Commitment, keys: list[int], kind: int, cell: int, slot: int, says: str) -> Proof:
     key = kind << 88 | cell << 72 | slot << 56 | ((1 << 56) - 1)
-    return Proof("proveLoad", (kind, cell, slot, _gap(shown, keys, key)), says)
+    return Proof("proveLoad", (kind, cell, slot, _last(shown, keys, key)), says)
 
 
 def _order_faults(
@@ -249,7 +261,11 @@ def _order_is_wrong(row: Row, order: BundleOrder, runs: list[Run], packed: bytes
     cost, welfare = sum(mark[1] for mark in marks), sum(mark[2] for mark in marks)
     least = order.lanes if order.kind == 2 else order.min_lanes
     fair = least <= lanes <= order.lanes and lanes == row.lanes
-    fair = fair and green * 10_000 >= order.min_green_bps * volume and cost <= order.limit_price * volume
+    fair = (
+        fair
+        and green * 10_000 >= order.min_green_bps * volume
+        and cost <= min(order.limit_price * volume, (1 << 64) - 1)
+    )
     return None if fair and cost == row.cost_micro and welfare == row.welfare_milli else (0, 0)
 
 
@@ -299,8 +315,10 @@ def _cheapest(
     return found
 
 
-def _shown(lane: tuple[int, int, int]) -> tuple[int, tuple[int, ...]]:
-    return lane[1], tuple(lane[2] >> 256 * n & ((1 << 256) - 1) for n in range(4))
+def _shown(lane: tuple[int, int, int]) -> tuple[int, bytes]:
+    """Zone and slots, two bytes each, ascending."""
+    slots = (t for t in range(lane[2].bit_length()) if lane[2] >> t & 1)
+    return lane[1], b"".join(t.to_bytes(2, "big") for t in slots)
 
 
 def _missing_steps(facts: Facts, shown: Commitment) -> Iterator[Proof]:
@@ -313,7 +331,7 @@ def _missing_steps(facts: Facts, shown: Commitment) -> Iterator[Proof]:
             for part in range(4):
                 key, _ = step_of(facts, index, n, run, part)
                 if key not in known:
-                    call = (_row(shown, index), entry.runs, n, part, _gap(shown, keys, key))
+                    call = (_row(shown, index), entry.runs, n, part, _last(shown, keys, key))
                     yield Proof("proveOmittedStep", call, f"run {n} of row {index} lacks step {part}")
 
 
@@ -353,22 +371,18 @@ def _omitted(shown: Commitment, maker: str, nonce: int, digest: bytes) -> Iterat
     keys, key = [row.key for row in shown.rows], row_key(maker, nonce)
     if keys != sorted(keys):
         return
-    position = bisect_right(keys, key)
-    if position and keys[position - 1] == key and shown.rows[position - 1].order_hash == digest:
+    position = max(bisect_right(keys, key) - 1, 0)
+    if keys and keys[position] == key and shown.rows[position].order_hash == digest:
         return
-    low = _row(shown, position - 1) if position else (0, astuple(_NO_ROW), [])
-    high = _row(shown, position) if position < len(keys) else (0, astuple(_NO_ROW), [])
-    yield Proof(
-        "proveOmittedOrder", (maker, nonce, (position, low, high)), f"order {nonce} of {maker} is left out"
-    )
+    call = (maker, nonce, _row(shown, position))
+    yield Proof("proveOmittedOrder", call, f"order {nonce} of {maker} is left out")
 
 
-def _gap(shown: Commitment, keys: list[int], key: int) -> tuple[Any, ...]:
-    """The neighbours of a key: last step at or below it, first above."""
-    position = bisect_right(keys, key)
-    none: tuple[Any, ...] = (0, (0, 0, 0), [])
-    low = _step(shown, position - 1) if position else none
-    return position, low, _step(shown, position) if position < len(keys) else none
+def _last(shown: Commitment, keys: list[int], key: int) -> tuple[Any, ...]:
+    """The last step at or below a key, or the first of all; its next key shows that nothing lies between."""
+    if not keys:
+        return 0, (0, 0, 0, 0), []
+    return _step(shown, max(bisect_right(keys, key) - 1, 0))
 
 
 def _row(shown: Commitment, index: int) -> tuple[Any, ...]:

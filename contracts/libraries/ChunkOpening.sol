@@ -153,7 +153,7 @@ library ChunkOpening {
     function _put(Packed memory p, uint256 i, address buyer, IOptimisticMarket.Row calldata row) private pure {
         (bytes memory makers, bytes memory hashes, bytes memory fills) = (p.makers, p.hashes, p.fills);
         bytes32 hash = row.orderHash;
-        uint256 fill = uint256(row.lanes) << 224 | uint256(row.costMicro) << 160;
+        uint256 fill = uint256(row.lanes) << 224 | uint256(uint64(row.costMicro)) << 160;
         assembly ("memory-safe") {
             mstore(add(add(makers, 32), mul(i, 20)), shl(96, buyer))
             mstore(add(add(hashes, 32), mul(i, 32)), hash)

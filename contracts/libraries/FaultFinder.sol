@@ -242,7 +242,7 @@ library FaultFinder {
         uint256 least = order.kind == 2 ? order.lanes : order.minLanes;
         if (tally.lanes < least || tally.lanes > order.lanes || tally.lanes != row.lanes) return true;
         if (tally.greenVcuSlots * 10_000 < uint256(order.minGreenBps) * tally.vcuSlots) return true;
-        if (tally.cost > uint256(order.limitPrice) * tally.vcuSlots) return true;
+        if (tally.cost > type(uint64).max || tally.cost > uint256(order.limitPrice) * tally.vcuSlots) return true;
         return tally.cost != row.costMicro || tally.welfare != row.welfareMilli;
     }
 

@@ -52,11 +52,8 @@ contract OptimisticTest is Claimed {
     }
 
     function marketChunk() internal view returns (IBundleMarket.ChunkData memory d) {
-        d.makers = new address[](2);
-        d.orderHashes = new bytes32[](2);
-        for (uint256 i; i < 2; ++i) {
-            (d.makers[i], d.orderHashes[i]) = (rows[i].maker, rows[i].orderHash);
-        }
+        d.makers = abi.encodePacked(rows[0].maker, rows[1].maker);
+        d.ordersHash = keccak256(abi.encodePacked(rows[0].orderHash, rows[1].orderHash));
         d.runs = bytes.concat(rowRuns[0], rowRuns[1]);
     }
 

@@ -18,6 +18,8 @@ from backend.chain.rpc import Rpc
 
 CONTRACTS = (
     "BundleMarket",
+    "Challenges",
+    "OptimisticMarket",
     "Certificates",
     "DeliveryOracle",
     "DevToken",

@@ -24,6 +24,7 @@ from backend.chain.claims import (
     sealed,
     steps_of,
 )
+from backend.chain.deploy import artifact
 from backend.chain.eip712 import Domain, address_of, order_digest, sign_order
 from backend.chain.faults import ARGUMENTS, CLAIM, Proof, find_faults
 from backend.chain.keccak import keccak
@@ -244,7 +245,7 @@ def test_an_order_that_was_insisted_on_and_left_out(world: tuple[Facts, Commitme
             if p.function == "proveOmittedOrder"
         ]
         assert len(found) == 1
-        assert found[0].arguments[2][0] == gone
+        assert found[0].arguments[2][0] == max(gone - 1, 0)
         assert found[0].calldata(1, shown)
 
 
@@ -254,3 +255,10 @@ def test_an_unbalanced_pool_is_found(world: tuple[Facts, Commitment]) -> None:
     sold[0, 1, 3] += 5
     assert _functions(replace(facts, sold_wh=sold), made) == {"proveLoad"}
     assert _functions(facts, made, posted_at=2**41) == {"proveAuthority"}
+
+
+@pytest.mark.parametrize("function", sorted(ARGUMENTS))
+def test_proofs_are_calls_of_the_contract(function: str) -> None:
+    types = ("uint64", CLAIM, *ARGUMENTS[function])
+    signature = f"{function}({','.join(types)})"
+    assert artifact("Challenges").abi.function(function).signature == signature
