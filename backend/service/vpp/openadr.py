@@ -53,6 +53,7 @@ KINDS = {
     "resources": Kind("resourceName", ("resourceName", "venID"), ("venID", "vens"), True, "RESOURCE"),
     "subscriptions": Kind("clientName", ("clientName", "objectOperations"), None, True, "SUBSCRIPTION"),
 }
+_OURS = frozenset({"id", "createdDateTime", "modificationDateTime", "objectType", "clientID"})
 NAMED_ONCE = frozenset({"programs", "vens", "resources"})
 
 
@@ -200,8 +201,7 @@ def _prepared(
     """The body to keep, whose it is, and what it hangs on."""
     _check(kind, body, settings)
     business, client = is_business(who), who.actor
-    given = ("id", "createdDateTime", "modificationDateTime", "objectType", "clientID")
-    kept = {name: value for name, value in body.items() if name not in given}
+    kept = {name: value for name, value in body.items() if name not in _OURS}
     if kind in ("vens", "resources"):
         if business:
             client = str(body.get("clientID") or who.actor)
