@@ -37,6 +37,8 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "what-if": ("bitwatt.client.cli", "what_if", "replay a batch under other circumstances"),
     "serve": ("backend.api.cli", "serve", "serve API, event stream and web"),
     "vpp": ("backend.vpp.cli", "app", "run a market day of virtual power plants, and audit it"),
+    "forecast": ("backend.vpp.forecast_cli", "app", "forecast, and score forecasts on published series"),
+    "scenario": ("backend.vpp.scenario_cli", "app", "run the eight reference projects"),
     "reindex": ("backend.api.cli", "reindex", "rebuild the service's tables from the chain"),
 }
 
