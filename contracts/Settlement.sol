@@ -13,6 +13,7 @@ import {CertificateId} from "./libraries/CertificateId.sol";
 import {ChunkBook} from "./libraries/ChunkBook.sol";
 import {DeliveryMath} from "./libraries/DeliveryMath.sol";
 import {OfferWord} from "./libraries/OfferWord.sol";
+import {OrderReader} from "./libraries/OrderReader.sol";
 import {PoolDesk} from "./libraries/PoolDesk.sol";
 import {RunWord} from "./libraries/RunWord.sol";
 import {SettlementBook} from "./libraries/SettlementBook.sol";
@@ -171,19 +172,11 @@ contract Settlement is ISettlement, Multicall {
 
     function _settleSlot(ChunkBook.Book memory k, uint32 chunkIndex, uint16 slot, bytes calldata outcomes) private {
         SlotSums memory sums;
-        uint256 next;
-        uint256[] memory runs = k.runs;
-        for (uint256 i; i < runs.length; ++i) {
-            uint256 run = runs[i];
-            if (slot < run.startSlot() || slot >= run.endSlot()) continue;
-            if (next + OUTCOME_BYTES > outcomes.length) revert OutcomesLength(outcomes.length, next + OUTCOME_BYTES);
-            uint256 outcome = uint64(bytes8(outcomes[next:next + OUTCOME_BYTES]));
-            next += OUTCOME_BYTES;
-            k.setDelivery(slot, run, outcome >> 32, uint32(outcome));
-            _settleRun(k, slot, i, run, sums);
-        }
-        require(next != 0, NothingInSlot(chunkIndex, slot));
-        require(next == outcomes.length, OutcomesLength(outcomes.length, next));
+        k.leave();
+        uint256 used = _settleRuns(k, slot, outcomes, sums);
+        require(used != 0, NothingInSlot(chunkIndex, slot));
+        require(used == outcomes.length, OutcomesLength(outcomes.length, used));
+        k.leave();
 
         k.keepPools(state, slot);
 
@@ -192,64 +185,104 @@ contract Settlement is ISettlement, Multicall {
         );
     }
 
-    /// @dev One run in one slot: F15, the pool, the ledger entries, the penalty, the credit.
-    function _settleRun(ChunkBook.Book memory k, uint256 slot, uint256 i, uint256 run, SlotSums memory sums)
+    /// @dev Every run that is active in a slot; returns the bytes of outcomes that they took.
+    function _settleRuns(ChunkBook.Book memory k, uint256 slot, bytes calldata outcomes, SlotSums memory sums)
+        private
+        view
+        returns (uint256 next)
+    {
+        uint256[] memory runs = k.runs;
+        uint256 at_ = OrderReader.offsetOf(outcomes);
+        unchecked {
+            for (uint256 i; i < runs.length; ++i) {
+                uint256 run = runs[i];
+                if (slot < run.startSlot() || slot >= run.endSlot()) continue;
+                if (next + OUTCOME_BYTES > outcomes.length) {
+                    revert OutcomesLength(outcomes.length, next + OUTCOME_BYTES);
+                }
+                uint256 info = k.info[i];
+                if (info >> 64 != k.cell.key) k.enter(state, slot, info >> 64);
+                _setDelivery(k.d, run, info, uint256(OrderReader.wordAt(at_ + next)) >> 192);
+                _checkOutcome(k.d, slot, i);
+                _settleRun(k, slot, run.orderIdx(), uint32(info >> 32), sums);
+                next += OUTCOME_BYTES;
+            }
+        }
+    }
+
+    function _setDelivery(DeliveryMath.Delivery memory d, uint256 run, uint256 info, uint256 outcome) private pure {
+        d.lanes = run.lanes();
+        d.energyWhPerLane = uint32(info);
+        d.milliLanes = outcome >> 32;
+        d.matchedWh = uint32(outcome);
+    }
+
+    /// @dev One run in one slot: F15, the cell, the ledger entries, the penalty, the credit (F11).
+    /// Money is below 2^64 and Wh below 2^48: no sum wraps.
+    function _settleRun(ChunkBook.Book memory k, uint256 slot, uint256 order, uint256 site, SlotSums memory sums)
         private
         view
     {
-        (DeliveryMath.Delivery memory d, DeliveryMath.Payment memory p) = (k.d, k.p);
-        _checkOutcome(d, slot, i);
-
-        DeliveryMath.settle(d, p);
-        (uint256 order, uint256 offer) = (run.orderIdx(), run.offerIdx());
+        DeliveryMath.Payment memory p = k.p;
+        DeliveryMath.settle(k.d, p);
         unchecked {
             k.refunds[order] += p.refund;
             k.unlocked[order] += p.bundle;
-            k.siteMoney[k.siteOf[offer] - 1] += int256(p.payCompute);
-        }
-        uint256 zone = k.a[offer].zoneId();
-        if (d.green) _payGreen(k, slot, zone, order);
-        else _payGrey(k, slot, zone);
-        if (p.penalty != 0) sums.penalty += k.penalise(offer, order, p.penalty);
-        unchecked {
+            k.siteMoney[site] += int256(p.payCompute);
             sums.compute += p.payCompute;
             sums.power += p.payPower;
             sums.refund += p.refund;
         }
+        if (k.d.green) _payGreen(k, slot, order, p);
+        else _payGrey(k, p);
+        if (p.penalty != 0) sums.penalty += k.penalise(site, order, p.penalty);
     }
 
     function _checkOutcome(DeliveryMath.Delivery memory d, uint256 slot, uint256 i) private pure {
         unchecked {
-            uint256 energyWh = d.lanes * d.energyWhPerLane;
-            if (d.milliLanes > 1000 * d.lanes) {
-                revert DeliveredAboveLanes(uint16(slot), i, d.milliLanes, 1000 * d.lanes);
+            (uint256 lanes, uint256 matched) = (d.lanes, d.matchedWh);
+            if (d.milliLanes > 1000 * lanes) {
+                revert DeliveredAboveLanes(uint16(slot), i, d.milliLanes, 1000 * lanes);
             }
-            if (d.matchedWh > energyWh) revert MatchedAboveEnergy(uint16(slot), i, d.matchedWh, energyWh);
-            if (!d.green && d.matchedWh != 0) revert GreyMatched(uint16(slot), i, d.matchedWh);
+            if (matched > lanes * d.energyWhPerLane) {
+                revert MatchedAboveEnergy(uint16(slot), i, matched, lanes * d.energyWhPerLane);
+            }
+            if (matched != 0 && !d.green) revert GreyMatched(uint16(slot), i, matched);
         }
     }
 
     /// @dev Green money waits in this contract's account for payPool.
-    function _payGreen(ChunkBook.Book memory k, uint256 slot, uint256 zone, uint256 order) private view {
-        DeliveryMath.Payment memory p = k.p;
-        Pool memory pool_ = k.poolOf(state, slot, zone, GREEN);
-        uint256 matched = pool_.matchedWh + p.matchedWh;
-        if (!pool_.metered) revert PoolNotMetered(k.c.batchId, uint16(slot), uint16(zone));
-        if (matched > pool_.deliveredWh) {
-            revert MatchedAboveDelivered(uint16(slot), zone, matched, pool_.deliveredWh);
-        }
-
-        _addToPool(pool_, p);
+    function _payGreen(ChunkBook.Book memory k, uint256 slot, uint256 order, DeliveryMath.Payment memory p)
+        private
+        pure
+    {
+        ChunkBook.Cell memory cell = k.cell;
         unchecked {
+            uint256 matched = cell.matchedWh + p.matchedWh;
+            uint256 all = cell.pool.matchedWh + matched;
+            if (all > cell.pool.deliveredWh) {
+                revert MatchedAboveDelivered(uint16(slot), cell.zone, all, cell.pool.deliveredWh);
+            }
+
+            cell.matchedWh = matched;
+            cell.settledWh += p.energyWh;
+            cell.money += p.payPower;
             k.self += p.payPower;
+            if (cell.gain != 0) cell.credits[order] += p.matchedWh * cell.gain;
         }
-        k.earn(slot, zone, order, p.matchedWh);
     }
 
     /// @dev Grey money goes to the zone's grid, or at a negative price comes out of what the grid locked.
-    function _payGrey(ChunkBook.Book memory k, uint256 slot, uint256 zone) private view {
-        if (k.d.energyPrice < 0) _addToPool(k.poolOf(state, slot, zone, GREY), k.p);
-        k.payGrid(zone, k.p.payPower);
+    function _payGrey(ChunkBook.Book memory k, DeliveryMath.Payment memory p) private view {
+        ChunkBook.Cell memory cell = k.cell;
+        unchecked {
+            if (k.d.energyPrice < 0) {
+                cell.settledWh += p.energyWh;
+                cell.matchedWh += p.matchedWh;
+                cell.money += p.payPower;
+            }
+        }
+        k.payGrid(cell.zone, p.payPower);
     }
 
     function _addToPool(Pool memory pool_, DeliveryMath.Payment memory p) private pure {

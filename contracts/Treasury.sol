@@ -193,15 +193,22 @@ contract Treasury is ITreasury {
 
     /// @dev One entry of `settle`; returns what it adds to the sum.
     function _settle(uint256 head, uint256 tail) private returns (int256) {
-        uint256 account = head >> 96;
-        (int256 available, int256 locked) = (int64(uint64(head >> 32)), int64(uint64(tail >> 192)));
-        uint256 word = _moved(words[account], address(uint160(account)), available, locked);
-        uint256 mg = tail & (AccountWord.CREDIT_LIMIT - 1);
-        if (mg != 0) word = _earned(word, account, tail >> 38 & 0x3ffff, mg);
+        unchecked {
+            // four 64-bit numbers: nothing wraps; what leaves 0 .. 2^64 - 1 shows in the high bits
+            uint256 account = head >> 96;
+            (int256 available, int256 locked) = (int64(uint64(head >> 32)), int64(uint64(tail >> 192)));
+            uint256 word = words[account];
+            uint256 newAvailable = uint256(int256(word.available()) + available);
+            uint256 newLocked = uint256(int256(word.locked()) + locked);
+            if ((newAvailable | newLocked) >> 64 != 0) _moved(word, address(uint160(account)), available, locked);
+            word = word.withMoney(newAvailable, newLocked);
+            uint256 mg = tail & (AccountWord.CREDIT_LIMIT - 1);
+            if (mg != 0) word = _earned(word, account, tail >> 38 & 0x3ffff, mg);
 
-        words[account] = word;
+            words[account] = word;
 
-        return available + locked;
+            return available + locked;
+        }
     }
 
     /// @dev The word with its money changed; both parts stay at least 0.

@@ -25,6 +25,7 @@ library ChunkBook {
 
     uint256 private constant MAKER_BYTES = 20;
 
+    /// @param info of each run: cell << 64 | place in `sites` << 32 | Wh of a lane
     /// @param a, b offer words by offer index, zero while not read; @param siteOf place + 1 in `sites` by offer index
     /// @param siteFunds available micro-units + 1 of a site before this call, zero while not read
     /// @param siteMoney what a site has got and paid in this call
@@ -36,6 +37,7 @@ library ChunkBook {
         SettlementBook.Context c;
         PriceTable.Table table;
         uint256[] runs;
+        uint256[] info;
         uint256[] a;
         uint256[] b;
         uint256[] siteOf;
@@ -55,6 +57,21 @@ library ChunkBook {
         uint256[] poolSlot;
         DeliveryMath.Delivery d;
         DeliveryMath.Payment p;
+        Cell cell;
+    }
+
+    /// @notice What the runs of one class, zone and mode share in a slot, and their sums until they reach the pool.
+    /// @param key class << 16 | zone << 8 | mode, all ones before the first
+    /// @param gain mg of credit a matched Wh; @param credits row of the zone, empty where nothing is gained
+    struct Cell {
+        uint256 key;
+        uint256 zone;
+        uint256 gain;
+        uint256[] credits;
+        ISettlement.Pool pool;
+        uint256 settledWh;
+        uint256 matchedWh;
+        int256 money;
     }
 
     /// @notice A final batch and one of its chunks, with the offers of its runs.
@@ -74,13 +91,17 @@ library ChunkBook {
         for (uint256 i; i < k.runs.length; ++i) {
             uint256 run = RunWord.read(chunk.runs, i);
             k.runs[i] = run;
-            if (k.a[run.offerIdx()] == 0) _readOffer(k, run.offerIdx());
+            uint256 offer = run.offerIdx();
+            if (k.a[offer] == 0) _readOffer(k, offer);
+            uint256 a = k.a[offer];
+            uint256 cell = a.classId() << 16 | a.zoneId() << 8 | run.mode();
+            k.info[i] = cell << 64 | (k.siteOf[offer] - 1) << 32 | k.b[offer].energy();
         }
     }
 
     function _makeRoom(Book memory k, uint256 orders, uint256 runs) private pure {
         (uint256 offers, uint256 zones) = (k.c.batch.computeOffers, k.c.batch.zones);
-        k.runs = new uint256[](runs);
+        (k.runs, k.info) = (new uint256[](runs), new uint256[](runs));
         (k.a, k.b, k.siteOf) = (new uint256[](offers), new uint256[](offers), new uint256[](offers));
         (k.sites, k.siteMoney, k.siteFunds) = (new address[](offers), new int256[](offers), new uint256[](offers));
         (k.refunds, k.unlocked) = (new uint256[](orders), new uint256[](orders));
@@ -115,6 +136,41 @@ library ChunkBook {
         (d.milliLanes, d.matchedWh, d.green) = (milliLanes, matchedWh, mode == 1);
     }
 
+    /// @notice Makes `key` the cell of a slot; the sums of the one before go to its pool.
+    function enter(Book memory k, SettlementState.State storage s, uint256 slot, uint256 key) internal view {
+        Cell memory cell = k.cell;
+        leave(k);
+        (uint256 zone, uint256 mode) = (uint8(key >> 8), key & 0xff);
+        (cell.key, cell.zone, cell.gain) = (key, zone, 0);
+        k.d.price = k.table.computePrice(key >> 16, zone, mode, slot);
+        k.d.energyPrice = k.table.energyPrice(zone, mode, slot);
+        k.d.green = mode == 1;
+        if (!k.d.green && k.d.energyPrice >= 0) return; // such a pool is not kept
+        cell.pool = poolOf(k, s, slot, zone, mode);
+        if (!k.d.green) return;
+        if (!cell.pool.metered) revert ISettlement.PoolNotMetered(k.c.batchId, uint16(slot), uint16(zone));
+        (uint256 base, uint256 supply) = (k.table.gridCarbon(zone, slot), k.table.greenFactor(zone, slot));
+        if (base > supply) {
+            if (k.creditMg[zone].length == 0) {
+                k.creditMg[zone] = new uint256[](k.refunds.length);
+                ++k.creditZones;
+            }
+            (cell.gain, cell.credits) = (base - supply, k.creditMg[zone]);
+        }
+    }
+
+    /// @notice Adds the sums of the cell to its pool.
+    function leave(Book memory k) internal pure {
+        Cell memory cell = k.cell;
+        if (cell.settledWh != 0) {
+            cell.pool.settledWh += uint48(cell.settledWh);
+            cell.pool.matchedWh += uint48(cell.matchedWh);
+            cell.pool.moneyMicro += int96(cell.money);
+        }
+        (cell.settledWh, cell.matchedWh, cell.money) = (0, 0, 0);
+        cell.key = type(uint256).max;
+    }
+
     /// @notice The copy of a pool in a slot, read from storage when it is not there yet.
     function poolOf(Book memory k, SettlementState.State storage s, uint256 slot, uint256 zone, uint256 mode)
         internal
@@ -147,9 +203,7 @@ library ChunkBook {
 
     /// @notice Moves a penalty of a site to the buyer of an order, as far as the site's money goes: what was available
     /// before this call, and what its compute earned in it.
-    function penalise(Book memory k, uint256 offer, uint256 order, uint256 amount) internal view returns (uint256 paid) {
-        if (amount == 0) return 0;
-        uint256 site = k.siteOf[offer] - 1;
+    function penalise(Book memory k, uint256 site, uint256 order, uint256 amount) internal view returns (uint256 paid) {
         if (k.siteFunds[site] == 0) {
             (uint128 available,) = k.c.w.treasury.ledger(k.sites[site]);
             k.siteFunds[site] = uint256(available) + 1;
@@ -159,20 +213,6 @@ library ChunkBook {
         paid = amount < uint256(funds) ? amount : uint256(funds);
         k.siteMoney[site] -= int256(paid);
         k.refunds[order] += paid;
-    }
-
-    /// @notice F11: Wh * g/kWh = mg, on the batch's own factors, floored at 0.
-    function earn(Book memory k, uint256 slot, uint256 zone, uint256 order, uint256 matchedWh) internal pure {
-        uint256 base = k.table.gridCarbon(zone, slot);
-        uint256 supply = k.table.greenFactor(zone, slot);
-        if (base <= supply || matchedWh == 0) return;
-        if (k.creditMg[zone].length == 0) {
-            k.creditMg[zone] = new uint256[](k.refunds.length);
-            ++k.creditZones;
-        }
-        unchecked {
-            k.creditMg[zone][order] += matchedWh * (base - supply);
-        }
     }
 
     /// @notice Writes what was collected to the ledger.

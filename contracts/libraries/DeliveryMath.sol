@@ -59,9 +59,12 @@ library DeliveryMath {
         pure
         returns (uint256)
     {
-        if (delivered * 10 >= committed * 9) return 0;
-        if (delivered * 10 >= committed * 7) return (value + scale - 1) / scale;
-        return (3 * value + 2 * scale - 1) / (2 * scale);
+        unchecked {
+            // values are below 2^128, see settle: nothing wraps
+            if (delivered * 10 >= committed * 9) return 0;
+            if (delivered * 10 >= committed * 7) return (value + scale - 1) / scale;
+            return (3 * value + 2 * scale - 1) / (2 * scale);
+        }
     }
 
     /// @notice Penalty of a plant that sold `soldWh` and delivered less, micro-units up; none unless the price is
