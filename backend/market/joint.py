@@ -2,9 +2,9 @@
 
 1. `coordinate`: orders take turns to move into the cheapest slots of a smoothed supply; after each sweep
    rents and pool prices move to what the loads show (proximal method of multipliers on a potential that
-   has one price per site-slot and one per pool-slot only).
-2. `publish`: prices become integers, one per cell, such that whoever sells is paid its ask.
-3. `round_at`: firm sweeps at the posted prices, integer capacities, every limit kept to the micro-unit.
+   has one price per cell of compute and one per pool of energy only).
+2. `post`: prices become integers, one per cell, such that whoever sells is paid its ask.
+3. `round_at`: firm lanes at the posted prices, integer capacities, every limit kept to the micro-unit.
 
 Small books get the prices of the exact linear programme as well; the better certified clearing stands.
 """
@@ -15,18 +15,19 @@ from dataclasses import replace
 
 import numpy as np
 
+from backend.market.cells import Cells, cells_of
 from backend.market.coordinate import Effort, coordinate, warm
 from backend.market.domain import Book, Solution
 from backend.market.errors import MechanismError
-from backend.market.parts import parts_of
+from backend.market.lots import Lots, lots_of
 from backend.market.rounding import round_at
-from backend.market.supply import Supply, supply_of
 from backend.market.tables import Tables, tables_of
 
 EXACT_COLUMNS = 6_000
+SEED = 20_171_017
 EFFORTS = {
-    "quick": Effort(sweeps=100, full_sweeps=1, rounds=30, firm_sweeps=4),
-    "fine": Effort(sweeps=400, full_sweeps=6, rounds=60, firm_sweeps=12, stiff_to=0.001),
+    "quick": Effort(sweeps=100, full_sweeps=3, rounds=20, firm_sweeps=4),
+    "fine": Effort(sweeps=400, full_sweeps=30, rounds=60, firm_sweeps=12, stiff_to=0.001),
 }
 WARM_SWEEPS = 12
 FEW_LANES = 20_000  # up to here every lane is placed by itself
@@ -38,16 +39,15 @@ def clear_joint(book: Book, effort: Effort, last: Solution | None = None) -> Sol
     `last`, an earlier solution of nearly the same market, gives the first prices.
     """
     tab = tables_of(book)
-    supply, parts = supply_of(book, tab), parts_of(book, tab, most_lanes(tab))
-    turns = np.random.default_rng(20_171_017)
-    if last is not None and last.energy_price.shape == supply.load.shape:
-        warm(supply, tab, last)
+    cells, lots = cells_of(book, tab), lots_of(book, tab, most_lanes(tab), SEED)
+    if last is not None and last.energy_price.shape == cells.centre.shape:
+        warm(cells, tab, last)
         effort = replace(effort, sweeps=WARM_SWEEPS, stiff_from=10 * effort.stiff_to)
-    coordinate(book, supply, parts, effort, turns)
-    found = round_at(book, tab, supply, parts, effort)
-    if lp_columns(book, tab) <= EXACT_COLUMNS and adopt_exact_prices(book, tab, supply):
-        exact = round_at(book, tab, supply, parts, effort, cover_used=False)
-        found = min(found, exact, key=gap_milli)
+    coordinate(book, tab, cells, lots, effort)
+    found = round_at(book, tab, cells, lots, effort)
+    if lp_columns(book, tab) <= EXACT_COLUMNS:
+        exact = _at_exact_prices(book, tab, cells, lots, effort)
+        found = min(found, exact or found, key=gap_milli)
     return found
 
 
@@ -67,19 +67,16 @@ def lp_columns(book: Book, tab: Tables) -> int:
     return int(np.sum(cells)) + 2 * tab.offer_capacity.size + sum(g.wh.size for g in book.power_offers)
 
 
-def adopt_exact_prices(book: Book, tab: Tables, s: Supply) -> bool:
-    """Replaces the coordinated prices by those of the linear programme: for books where that takes no
-    time."""
-    from backend.market.lp import optimum
+def _at_exact_prices(book: Book, tab: Tables, c: Cells, lots: Lots, effort: Effort) -> Solution | None:
+    """The same lots at the prices of the linear programme, for books where that takes no time."""
+    from backend.market.lp import optimum, take_prices
 
     try:
         best = optimum(book, solver="simplex", time_limit=5.0)
     except MechanismError:
-        return False
-    s.rent[:] = best.rent
-    s.centre[:] = np.where(s.steps > 0, best.energy_price, s.centre)
-    s.stamp[:] += 1
-    return True
+        return None
+    take_prices(c, best)
+    return round_at(book, tab, c, lots, effort)
 
 
 def most_lanes(tab: Tables) -> int:

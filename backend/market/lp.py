@@ -17,11 +17,13 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from backend.market.cells import Cells
 from backend.market.domain import Book, Ints, Solution
 from backend.market.errors import MechanismError
-from backend.market.lp_assets import AssetColumns, Plan, plan_of, put_assets
-from backend.market.supply import BLOCKED, Floats, supply_of
+from backend.market.supply import BLOCKED, Floats
 from backend.market.tables import Tables, tables_of
+
+CEILING = 1e9  # price of a pool that sells nothing, micro per kWh
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,21 +89,22 @@ def optimum(book: Book, *, solver: str = "ipm", time_limit: float = 0.0) -> Opti
 
 def clear_lp(book: Book) -> Solution:
     """Clears at the exact prices of the linear programme, rounded like the joint mechanism."""
-    from backend.market.joint import EFFORTS, most_lanes
+    from backend.market.cells import cells_of
+    from backend.market.joint import EFFORTS, SEED, most_lanes
+    from backend.market.lots import lots_of
     from backend.market.rounding import round_at
 
     tab = tables_of(book)
-    best = optimum(book, solver="simplex" if len(book.orders) <= 300 else "ipm")
-    s = supply_of(book, tab)
-    s.rent[:] = best.rent
-    ceiling = 1e9
-    priced = np.where(s.steps > 0, best.energy_price, ceiling)
-    s.centre[:] = np.where(s.step_ask[..., 0] < BLOCKED / 2, priced, ceiling)
-    from backend.market.parts import parts_of
+    cells = cells_of(book, tab)
+    take_prices(cells, optimum(book, solver="simplex" if len(book.orders) <= 300 else "ipm"))
+    lots = lots_of(book, tab, most_lanes(tab), SEED)
+    return round_at(book, tab, cells, lots, EFFORTS["fine"], "lp")
 
-    return round_at(
-        book, tab, s, parts_of(book, tab, most_lanes(tab)), EFFORTS["fine"], "lp", cover_used=False
-    )
+
+def take_prices(c: Cells, best: Optimum) -> None:
+    """Makes the duals of the linear programme the prices of `c`."""
+    c.rent[:] = best.rent
+    c.centre[:] = np.where(c.pool_steps > 0, best.energy_price, CEILING)
 
 
 def _model(book: Book, tab: Tables) -> tuple[Builder, Any, Floats, Floats, tuple[Ints, Ints], AssetColumns]:

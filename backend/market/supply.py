@@ -61,7 +61,7 @@ def supply_of(book: Book, tab: Tables) -> Supply:
     members = np.full((kinds * zones, width), -1, dtype=np.int64)
     for n, group in enumerate(groups):
         members[n, : len(group)] = group
-    steps, step_ask, step_top = _pools(book, tab)
+    steps, step_ask, step_top = pools_of(book, tab)
     return Supply(
         members=members.reshape(kinds, zones, width),
         energy=tab.offer_energy_wh,
@@ -89,7 +89,8 @@ def supply_of(book: Book, tab: Tables) -> Supply:
     )
 
 
-def _pools(book: Book, tab: Tables) -> tuple[npt.NDArray[np.int64], Floats, Floats]:
+def pools_of(book: Book, tab: Tables) -> tuple[npt.NDArray[np.int64], Floats, Floats]:
+    """Tranches by pool and slot, cheapest first: their number, asks (micro per kWh), and Wh up to each."""
     zones, slots = len(book.zones), tab.slots
     stacks: dict[tuple[int, int], list[int]] = {}
     for g in range(len(book.power_offers)):
