@@ -1,12 +1,12 @@
 """The market as the engine sees it: sites by (class, zone), and energy pools as stacked tranches.
 
-Prices live in two places only: the *rent* of a site in a slot, and the *centre* of an energy pool. Every cell's
-price follows from them. A supply answers smoothly: a pool's price on a tranche is its ask, and at a jump it
-moves with a slope around the present price (the proximal form of the step function), as a site's rent does at
+Prices live in two places only: the *rent* of a site in a slot, and the *centre* of an energy pool. Every
+cell's price follows from them. A supply answers smoothly: a pool's price on a tranche is its ask, and at a jump
+it moves with a slope around the present price (the proximal form of the step function), as a site's rent does at
 its capacity; so that a lane that arrives raises the price it sees, a little.
 
-Classes meet in the energy pools only. Every class keeps its own view of the pools, so that classes can be swept
-at the same time; `agree` makes the views equal again.
+Classes meet in the energy pools only. Every class keeps its own view of the pools, so that classes can be
+swept at the same time; `agree` makes the views equal again.
 """
 
 # mypy: allow-untyped-defs, allow-untyped-calls
@@ -42,7 +42,9 @@ class Cells(NamedTuple):
     centre: Floats  # [z][m][t] micro per kWh
     slope_site: Floats  # [i] micro per lane
     slope_pool: Floats  # [z][m] micro per kWh, per kWh
-    share: Floats  # [k] of the class's demand that is in play: supply is scaled down to it; last: of the energy
+    share: (
+        Floats  # [k] of the class's demand that is in play: supply is scaled down to it; last: of the energy
+    )
     price: Floats  # [k][z][m][t] of the next lane, all in
     best: npt.NDArray[np.int32]  # [k][z][m][t] the offer that has it
     pool_hint: Ints  # [k][z][m][t] tranche where the last answer was found

@@ -26,8 +26,8 @@ PIECES = 4  # of a sweep, after each of which the classes tell each other what t
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How long to look: sweeps of the sample and of the whole book, rounds of negotiation and firm
-    sweeps at the end.
+    """How long to look: sweeps of the sample and of the whole book, rounds of
+    negotiation (fewer in a book of many lots, where there is little to negotiate) and firm sweeps at the end.
 
     Stiffness is how much of a usual limit the price moves when a supply is passed by all of its size; it
     falls from `stiff_from` to `stiff_to`. `until` is a time.monotonic() after which no new sweep is begun.
@@ -36,6 +36,7 @@ class Effort:
     sweeps: int
     full_sweeps: int
     rounds: int
+    rounds_many: int
     firm_sweeps: int
     stiff_from: float = 1.0
     stiff_to: float = 0.003

@@ -1,7 +1,8 @@
 """Firm lanes at posted prices: whole lanes on real sites and real watt-hours, every limit kept to the unit.
 
 A lane is added only where a willing site has room and a willing tranche has the energy. `POSTED` looks for
-what is cheapest for the buyer, `TRUE` for what asks the least of the suppliers: each such move adds to welfare.
+what is cheapest for the buyer, `TRUE` for what asks the least of the suppliers: each such move adds to
+welfare.
 """
 
 # mypy: allow-untyped-defs, allow-untyped-calls
@@ -105,9 +106,9 @@ def settle(margin, room, want, use):
                         direct = n
                     if rival >= 0 and (other < 0 or rival > margin[other, 1 - m]):
                         other = n
-                if use[n, 1 - m] > 0 and mine >= 0:
-                    if swap < 0 or mine - rival > margin[swap, m] - margin[swap, 1 - m]:
-                        swap = n
+                better = swap < 0 or mine - rival > margin[swap, m] - margin[swap, 1 - m]
+                if use[n, 1 - m] > 0 and mine >= 0 and better:
+                    swap = n
             through = swap >= 0 and other >= 0
             if through and direct >= 0:
                 gain = margin[swap, m] - margin[swap, 1 - m] + margin[other, 1 - m]
@@ -200,7 +201,7 @@ def _look(f, k, z, m, t):
     crowd += weight * (f.press_pool[z, m, t] + f.slope_pool[z, m] * max(0, weight - left))
     f.price[2, k, z, m, t] = f.price[0, k, z, m, t] + crowd if able else 1e30
     if f.over[k, z, m, t] > 0 or left < 0:
-        room = 0
+        room = np.int64(0)
     elif heavy > 0:
         room = min(room, left // heavy)
     f.fit[k, z, m, t] = room
@@ -208,7 +209,9 @@ def _look(f, k, z, m, t):
     if room > 0:
         f.price[1, k, z, m, t] = f.ask[best]
         if f.wh[best] > 0:
-            f.price[1, k, z, m, t] += f.wh[best] * _step_ask(f, z, m, t, f.burnt[z, m, t] + f.wh[best]) / 1000.0
+            f.price[1, k, z, m, t] += (
+                f.wh[best] * _step_ask(f, z, m, t, f.burnt[z, m, t] + f.wh[best]) / 1000.0
+            )
     f.saved[k, z, m, t] = 0.0
     if worst >= 0:
         f.saved[k, z, m, t] = f.ask[worst]
@@ -283,9 +286,9 @@ def take_off(f, lots, k, p):
 
 
 @njit(cache=True)
-def _line(f, lots, k, p, strand, z, price, lanes, keep, line, modes):
-    """Cost of every slot of lot p's window in zone z where `lanes` fit; what it holds, if `keep`, at what is
-    saved by leaving."""
+def _line(f, lots, k, p, strand, z, price, lanes, keep, own, line, modes):
+    """Cost of every slot of lot p's window in zone z where `lanes` fit; what it holds, if `keep` and not
+    overfull, at its price in `own`."""
     start, room = lots.start[p], lots.deadline[p] - lots.start[p]
     weight, cap = lots.carbon_cost[p], lots.carbon_cap[p]
     for n in range(room):
@@ -302,11 +305,12 @@ def _line(f, lots, k, p, strand, z, price, lanes, keep, line, modes):
     if keep and z == lots.home[p, strand]:
         for n in range(lots.first[p, strand], lots.first[p, strand] + lots.duration[p]):
             m, t = lots.at[n] % 2, lots.at[n] // 2
-            line[t - start] = min(line[t - start], f.saved[k, z, m, t] + weight * f.carbon[z, m, t])
+            if f.over[k, z, m, t] == 0 and f.burnt[z, m, t] <= f.willing[z, m, t]:
+                line[t - start] = min(line[t - start], own[k, z, m, t] + weight * f.carbon[z, m, t])
 
 
 @njit(cache=True)
-def _cheapest(f, lots, k, p, strand, kind, keep, cost, mode, rest):
+def _cheapest(f, lots, k, p, strand, kind, keep, own, cost, mode, rest):
     price, lanes = f.price[kind], lots.lanes[p, strand] if kind != 2 else 0
     room, duration = lots.deadline[p] - lots.start[p], lots.duration[p]
     best, zone, row = 1e30, -1, 0
@@ -314,7 +318,7 @@ def _cheapest(f, lots, k, p, strand, kind, keep, cost, mode, rest):
         if not accepts(lots, p, z):
             continue
         here = 1 - row
-        _line(f, lots, k, p, strand, z, price, lanes, keep, cost[here], mode[here])
+        _line(f, lots, k, p, strand, z, price, lanes, keep, own, cost[here], mode[here])
         total = least_of(cost[here], room, duration, lots.contiguous[p], rest)
         if total < best:
             best, zone, row = total, z, here
@@ -343,13 +347,14 @@ def _perceived(f, lots, k, p, strand, price):
 
 @njit(cache=True)
 def try_place(f, lots, k, p, kind, most, cost, mode, rest):
-    """Places lot p where it is cheapest by `kind` of price, both strands or none, for at most `most` in all."""
+    """Places lot p where it is cheapest by `kind` of price, both strands or none, for at most
+    `most` in all."""
     lanes = np.int64(lots.lanes[p, 0]) + lots.lanes[p, 1]
     value = lots.limit[p] * lots.duration[p] * lanes
     total, pays = 0.0, np.int64(0)
     for strand in range(2):
         if lots.lanes[p, strand] > 0:
-            best, zone, row = _cheapest(f, lots, k, p, strand, kind, False, cost, mode, rest)
+            best, zone, row = _cheapest(f, lots, k, p, strand, kind, False, f.saved, cost, mode, rest)
             total += best * lots.lanes[p, strand]
             fits = total < min(value, most)
             if fits:
@@ -417,13 +422,18 @@ def calm(f, lots, kind_of, turn, patience):
         if not lots.on[p] or not restless(f, lots, k, p):
             continue
         lanes = lots.lanes[p, 0] + lots.lanes[p, 1]
-        held = 0.0
+        held, best = 0.0, 0.0
         for strand in range(2):
             if lots.lanes[p, strand] > 0:
                 held += _perceived(f, lots, k, p, strand, f.price[0]) * lots.lanes[p, strand]
+                one, _, _ = _cheapest(f, lots, k, p, strand, 0, True, f.price[0], cost, mode, rest)
+                best += one * lots.lanes[p, strand]
+        most = held + patience * lots.limit[p] * lots.duration[p] * lanes
+        if best > most:
+            left += 1
+            continue
         _note(lots, p, old)
         take_off(f, lots, k, p)
-        most = held + patience * lots.limit[p] * lots.duration[p] * lanes
         if not try_place(f, lots, k, p, 0, most, cost, mode, rest):
             left += 1
             _back(f, lots, k, p, old)
@@ -486,7 +496,7 @@ def improve(f, lots, kind_of, turn, kind, banned):
                 if lots.lanes[p, strand] > 0:
                     lanes = lots.lanes[p, strand]
                     held += lanes * _perceived(f, lots, k, p, strand, f.saved)
-                    least, _, _ = _cheapest(f, lots, k, p, strand, kind, True, cost, mode, rest)
+                    least, _, _ = _cheapest(f, lots, k, p, strand, kind, True, f.saved, cost, mode, rest)
                     best += lanes * least
             if held <= best + 1e-6 * abs(held):
                 continue

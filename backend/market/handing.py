@@ -9,26 +9,25 @@ from __future__ import annotations
 
 import numpy as np
 
-from backend.market.domain import Fills
+from backend.market.domain import Fills, Ints
 from backend.market.firm import Firm
 from backend.market.jit import njit
 from backend.market.lots import Lots
 
 
-def fills_of(f: Firm, lots: Lots, kind_of: np.ndarray, orders: int) -> Fills:
+def fills_of(f: Firm, lots: Lots, kind_of: Ints, orders: int) -> Fills:
     """The canonical fills of the lots that are placed."""
     rank = np.argsort(lots.order, kind="stable")
     begin = np.searchsorted(lots.order[rank], np.arange(orders + 1))
     placed = ((lots.lanes > 0) & lots.on[:, None]).sum(axis=1) * lots.duration
     bound = int(placed.sum()) + int(np.count_nonzero(f.used))
-    most = int(np.add.reduceat(np.append(placed[rank], 0), begin[:-1]).max(initial=0)) if orders else 0
-    columns = [np.empty(bound, dtype=np.int64) for _ in range(5)]
-    size = _fill(f, lots, kind_of, rank, begin, f.used.copy(), *columns, most)
-    return Fills(*(c[:size].copy() if size < bound else c for c in columns))
+    order, offer, mode, slot, lanes = (np.empty(bound, dtype=np.int64) for _ in range(5))
+    size = _fill(f, lots, kind_of, rank, begin, f.used.copy(), order, offer, mode, slot, lanes)
+    return Fills(*(column[:size].copy() for column in (order, offer, mode, slot, lanes)))
 
 
 @njit(cache=True)
-def _fill(f, lots, kind_of, rank, begin, left, order, offer, mode, slot, lanes, most):
+def _fill(f, lots, kind_of, rank, begin, left, order, offer, mode, slot, lanes):
     slots = left.shape[2]
     at = 0
     key = np.empty(len(order), np.int64)  # of the rows, to sort those of one order

@@ -26,8 +26,8 @@ from backend.market.tables import Tables, tables_of
 EXACT_COLUMNS = 6_000
 SEED = 20_171_017
 EFFORTS = {
-    "quick": Effort(sweeps=100, full_sweeps=3, rounds=20, firm_sweeps=4),
-    "fine": Effort(sweeps=400, full_sweeps=30, rounds=60, firm_sweeps=12, stiff_to=0.001),
+    "quick": Effort(sweeps=50, full_sweeps=2, rounds=5, rounds_many=0, firm_sweeps=2),
+    "fine": Effort(sweeps=300, full_sweeps=10, rounds=20, rounds_many=2, firm_sweeps=8, stiff_to=0.001),
 }
 WARM_SWEEPS = 12
 FEW_LANES = 20_000  # up to here every lane is placed by itself

@@ -24,7 +24,7 @@ from backend.market.lanes import lane_faults
 from backend.market.parts import fills_of_parts, parts_of
 from backend.market.selling import sell
 from backend.market.supply import BLOCKED, Supply, supply_of
-from backend.market.sweep import TRUE_COST, Posted, hard_cell, move, sweep
+from backend.market.sweep import Asks, cheapest_site, move, serve
 from backend.market.tables import tables_of
 
 
@@ -46,7 +46,7 @@ def _lease(book: Book, mechanism: str) -> Solution:
     if mechanism == "fcfs":
         _first_come(supply, asks, parts, queue)
     else:
-        sweep(supply, asks, parts, queue, TRUE_COST)
+        serve(supply, asks, parts, queue)
     fills = without_faults(book, fills_of_parts(parts))
     return pay_as_asked(book, mechanism, fills)
 
@@ -71,12 +71,11 @@ def without_faults(book: Book, fills: Fills) -> Fills:
     return Fills(*(getattr(fills, name)[keep] for name in ("order", "offer", "mode", "slot", "lanes")))
 
 
-def asking(s: Supply) -> Posted:
+def asking(s: Supply) -> Asks:
     """Everybody sells at its own ask: no posted price, all capacity willing."""
-    kinds, zones = s.members.shape[:2]
     top = np.where(s.step_ask < BLOCKED / 2, np.diff(s.step_top, axis=3, prepend=0.0), 0.0).sum(axis=3)
     willing = np.repeat(s.capacity[:, None, :] > 0, 2, axis=1)
-    return Posted(np.zeros((kinds, zones, 2, s.load.shape[2])), willing, top)
+    return Asks(willing, top)
 
 
 @njit(cache=True)
@@ -94,11 +93,11 @@ def _first_come(s, asks, parts, queue):
                 continue
             total, got, t = 0.0, 0, parts.start[p]
             while t < parts.deadline[p] and got < duration:
-                c, i = hard_cell(s, asks, k, z, 1, t, 1, TRUE_COST)
+                c, i = cheapest_site(s, asks, k, z, 1, t, 1)
                 c += parts.carbon_cost[p] * s.carbon[z, 1, t]
                 where = 2 * i + 1
                 if strand == 1 and s.carbon[z, 0, t] <= parts.carbon_cap[p]:
-                    grey, other = hard_cell(s, asks, k, z, 0, t, 1, TRUE_COST)
+                    grey, other = cheapest_site(s, asks, k, z, 0, t, 1)
                     grey += parts.carbon_cost[p] * s.carbon[z, 0, t]
                     if grey < c:
                         c, where = grey, 2 * other

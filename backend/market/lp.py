@@ -20,7 +20,8 @@ import scipy.sparse as sp
 from backend.market.cells import Cells
 from backend.market.domain import Book, Ints, Solution
 from backend.market.errors import MechanismError
-from backend.market.supply import BLOCKED, Floats
+from backend.market.lp_assets import AssetColumns, Plan, plan_of, put_assets
+from backend.market.supply import Floats
 from backend.market.tables import Tables, tables_of
 
 CEILING = 1e9  # price of a pool that sells nothing, micro per kWh

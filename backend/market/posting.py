@@ -9,13 +9,16 @@ from backend.market.domain import Book, Ints
 from backend.market.tables import Tables
 from backend.market.ticks import on_tick
 
+
 def post(book: Book, tab: Tables, c: Cells) -> tuple[Ints, Ints]:
     """Integer prices (compute [k][z][m][t], energy [z][m][t]) of the present rents and centres.
 
     A cell costs what its cheapest site needs; cells that nobody offers cost the most.
     """
     bands = book.bands
-    asked = np.where(c.pool_steps > 0, np.maximum(c.centre, c.pool_ask[..., 0]), c.centre)  # nobody sells below
+    asked = np.where(
+        c.pool_steps > 0, np.maximum(c.centre, c.pool_ask[..., 0]), c.centre
+    )  # nobody sells below
     energy = on_tick(np.rint(asked), bands.energy_min, bands.energy_max, bands.energy_tick)
     compute = np.full(c.price.shape, bands.compute_max, dtype=np.int64)
     if len(c.ask) == 0:

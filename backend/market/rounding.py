@@ -24,9 +24,9 @@ from backend.market.orders import KIND_DIVISIBLE
 from backend.market.posting import post
 from backend.market.selling import sell
 from backend.market.tables import Tables, tables_of
-from backend.market.ticks import on_tick
 
 PATIENCE = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 1.0)  # of a lot's limit, to leave an overfull cell
+MANY_LOTS = 50_000
 
 
 def round_at(
@@ -40,7 +40,7 @@ def round_at(
     weakest = np.lexsort((lots.order, surplus))
     banned = np.zeros(len(lots.order), dtype=np.bool_)
     turns = np.random.default_rng(20_171_020)
-    for _ in range(effort.rounds):
+    for _ in range(effort.rounds if len(lots.order) <= MANY_LOTS else effort.rounds_many):
         if effort.late() or not negotiate(f, lots, kind_of, turns.permutation(len(lots.order))):
             break
     for patience in PATIENCE:

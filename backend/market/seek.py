@@ -14,7 +14,6 @@ from backend.market.cells import pool_price, shift, site_price
 from backend.market.choose import cheapest, write_slots
 from backend.market.jit import njit, prange
 
-
 LAZY = 1e-4  # a lot does not move for less than this share of its limit
 
 

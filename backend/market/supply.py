@@ -1,12 +1,5 @@
-"""The supply side as kernels see it: sites by (class, zone), energy pools as stacked tranches.
+"""The supply side as kernels see it: sites by (class, zone), energy pools as stacked tranches."""
 
-Prices live in two places only: the *rent* of a site in a slot, and the *centre* price of an energy pool.
-Every bundle price follows from them. A supply step answers smoothly: inside a tranche the price is its
-ask, and at a jump it moves with slope `rho` around the current centre (the proximal form of the step
-function), so that an order that arrives raises the price it sees, a little.
-"""
-
-# mypy: allow-untyped-defs, allow-untyped-calls
 from __future__ import annotations
 
 from typing import NamedTuple
@@ -15,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from backend.market.domain import Book
-from backend.market.jit import njit
 from backend.market.tables import Tables
 
 Floats = npt.NDArray[np.float64]
@@ -34,16 +26,9 @@ class Supply(NamedTuple):
     step_ask: Floats  # [z][m][t][n] ascending, micro per kWh
     step_top: Floats  # [z][m][t][n] Wh up to and with this tranche
     carbon: Floats  # [z][m][t] g/kWh
-    rent: Floats  # [i][t] micro per VCU-slot
-    centre: Floats  # [z][m][t] micro per kWh
-    slope_site: Floats  # [i] micro per lane
-    slope_pool: Floats  # [z][m] micro per kWh per Wh
     used: npt.NDArray[np.int64]  # [i][m][t] lanes
     load: npt.NDArray[np.int64]  # [z][m][t] Wh
-    over_site: Floats  # [i][t] price that crowding has put on a full site while rounding, micro per VCU-slot
-    over_pool: Floats  # [z][m][t] the same for a pool, micro per Wh
     stamp: npt.NDArray[np.int64]  # [z][t] counts changes, so that cached cells know their age
-    share: Floats  # [1] share of the book's demand that is in play: supply is scaled down to it
     cell_stamp: npt.NDArray[np.int64]  # [k][z][t]
     cell_lanes: npt.NDArray[np.int64]  # [k][z][t]
     cell_price: Floats  # [k][z][m][t]
@@ -72,16 +57,9 @@ def supply_of(book: Book, tab: Tables) -> Supply:
         step_ask=step_ask,
         step_top=step_top,
         carbon=tab.carbon.astype(np.float64),
-        rent=np.zeros((offers, slots)),
-        centre=np.where(steps > 0, step_ask[..., 0], 0.0),
-        slope_site=np.ones(offers),
-        slope_pool=np.ones((zones, 2)),
         used=np.zeros((offers, 2, slots), dtype=np.int64),
         load=np.zeros((zones, 2, slots), dtype=np.int64),
-        over_site=np.zeros((offers, slots)),
-        over_pool=np.zeros((zones, 2, slots)),
         stamp=np.zeros((zones, slots), dtype=np.int64),
-        share=np.ones(1),
         cell_stamp=np.full((kinds, zones, slots), -1, dtype=np.int64),
         cell_lanes=np.zeros((kinds, zones, slots), dtype=np.int64),
         cell_price=np.zeros((kinds, zones, 2, slots)),
@@ -109,61 +87,3 @@ def pools_of(book: Book, tab: Tables) -> tuple[npt.NDArray[np.int64], Floats, Fl
         step_wh[z, m, :, : ask.shape[1]] = np.take_along_axis(wh, rank, axis=1)
         steps[z, m] = (wh > 0).sum(axis=1)
     return steps, step_ask, np.cumsum(step_wh, axis=3)
-
-
-@njit(cache=True)
-def pool_price(s, z, m, t, wh):
-    """Smoothed price (micro per kWh) of the pool when `wh` Wh are taken from it."""
-    centre, slope, share = s.centre[z, m, t], s.slope_pool[z, m], s.share[0]
-    below = 0.0
-    for n in range(s.steps[z, m, t]):
-        ask = s.step_ask[z, m, t, n]
-        beyond = wh - below - (ask - centre) / slope
-        if beyond < 0.0:
-            return centre + slope * (wh - below)
-        top = s.step_top[z, m, t, n] * share
-        if beyond <= top - below:
-            return ask
-        below = top
-    return centre + slope * (wh - below)
-
-
-@njit(cache=True)
-def site_price(s, i, t, lanes):
-    """Smoothed price (micro per VCU-slot, without energy) of site i when `lanes` lanes run on it."""
-    return s.ask[i] + max(0.0, s.rent[i, t] + s.slope_site[i] * (lanes - s.capacity[i, t] * s.share[0]))
-
-
-@njit(cache=True)
-def soft_cell(s, k, z, m, t, lanes):
-    """Cheapest (price, offer) for `lanes` more lanes in a cell, all in, at smoothed supply."""
-    best, chosen = 1e30, -1
-    first = s.members[k, z, 0]
-    if first < 0:
-        return best, chosen
-    half = 0.5 * lanes
-    energy = pool_price(s, z, m, t, s.load[z, m, t] + half * s.energy[first]) / 1000.0
-    for n in range(s.members.shape[2]):
-        i = s.members[k, z, n]
-        if i < 0:
-            break
-        if s.capacity[i, t] > 0:
-            price = site_price(s, i, t, s.used[i, 0, t] + s.used[i, 1, t] + half) + s.energy[i] * energy
-            if price < best:
-                best, chosen = price, i
-    return best, chosen
-
-
-@njit(cache=True)
-def recentre(s):
-    """Moves every rent and every centre to the price that the present loads give."""
-    s.stamp[:] += 1
-    for i in range(s.capacity.shape[0]):
-        for t in range(s.capacity.shape[1]):
-            if s.capacity[i, t] > 0:
-                over = s.used[i, 0, t] + s.used[i, 1, t] - s.capacity[i, t] * s.share[0]
-                s.rent[i, t] = max(0.0, s.rent[i, t] + s.slope_site[i] * over)
-    for z in range(s.load.shape[0]):
-        for m in range(2):
-            for t in range(s.load.shape[2]):
-                s.centre[z, m, t] = pool_price(s, z, m, t, float(s.load[z, m, t]))
