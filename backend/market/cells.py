@@ -1,9 +1,9 @@
 """The market as the engine sees it: sites by (class, zone), and energy pools as stacked tranches.
 
 Prices live in two places only: the *rent* of a site in a slot, and the *centre* of an energy pool. Every
-cell's price follows from them. A supply answers smoothly: a pool's price on a tranche is its ask, and at a jump
-it moves with a slope around the present price (the proximal form of the step function), as a site's rent does at
-its capacity; so that a lane that arrives raises the price it sees, a little.
+cell's price follows from them. A supply answers smoothly: on a tranche a pool's price is its ask, and at a
+jump it moves with a slope around the present price (the proximal form of the step function), as a site's
+rent does at its capacity; so that a lane that arrives raises the price it sees, a little.
 
 Classes meet in the energy pools only. Every class keeps its own view of the pools, so that classes can be
 swept at the same time; `agree` makes the views equal again.
