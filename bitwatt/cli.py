@@ -39,6 +39,9 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "vpp": ("backend.vpp.cli", "app", "run a market day of virtual power plants, and audit it"),
     "forecast": ("backend.vpp.forecast_cli", "app", "forecast, and score forecasts on published series"),
     "scenario": ("backend.vpp.scenario_cli", "app", "run the eight reference projects"),
+    "worker": ("backend.api.operations_cli", "worker", "run the background tasks on their own"),
+    "backup": ("backend.api.operations_cli", "backup", "save database and archive"),
+    "restore": ("backend.api.operations_cli", "restore", "bring a saved database and archive back"),
     "reindex": ("backend.api.cli", "reindex", "rebuild the service's tables from the chain"),
 }
 

@@ -25,7 +25,7 @@ Out = Annotated[
 _DIST = Path(__file__).resolve().parents[2] / "frontend" / "dist"
 
 
-def _settings(
+def settings_of(
     database: str | None,
     rpc: str | None,
     book: Path | None,
@@ -91,7 +91,7 @@ def serve_command(
     port = port or free_port()
     shown = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{port}"  # nosec B104: compared, not bound
     web = frontend or (_DIST if (_DIST / "index.html").exists() else None)
-    settings = _settings(
+    settings = settings_of(
         database_url, rpc, book, archive, out, frontend=web, public_origin=origin or shown,
         demo_login=demo_login or None, log_json=not text_logs,
     )  # fmt: skip
@@ -142,7 +142,7 @@ def reindex_command(
     from backend.store import migrate
     from backend.store.engine import Store, make_engine
 
-    settings = _settings(database_url, rpc, book, None, out)
+    settings = settings_of(database_url, rpc, book, None, out)
     if rpc is None and settings.rpc_url is None and out is None:
         typer.echo("bitwatt: which chain? give --rpc and --book, or --out", err=True)
         raise typer.Exit(2)

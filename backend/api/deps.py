@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated
 
+from anyio.to_thread import run_sync
 from fastapi import Depends, Query, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.security import APIKeyCookie, HTTPBearer
@@ -16,6 +18,9 @@ from backend.service.errors import Forbidden, Invalid, Unauthenticated
 from backend.service.pages import Cursor, decode_cursor
 from backend.settings import Settings
 
+HOT_PATH = "/api/v1/orders"
+HOT_SECONDS = 1.0
+MOST_HOT = 10_000
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 CSRF_HEADER = "X-CSRF-Token"
 bearer = HTTPBearer(
@@ -34,7 +39,7 @@ def cookie_name(settings: Settings) -> str:
     return "__Host-bitwatt_session" if settings.secure_cookies else "bitwatt_session"
 
 
-def get_context(request: Request) -> Context:
+async def get_context(request: Request) -> Context:
     """The service's context."""
     context: Context = request.app.state.context
     return context
@@ -49,7 +54,7 @@ def query_names(dependant: Dependant) -> frozenset[str]:
     return frozenset(field.alias for field in dependant.query_params).union(*inner)
 
 
-def refuse_unknown_query(request: Request) -> None:
+async def refuse_unknown_query(request: Request) -> None:
     """Refuses query parameters that the route does not declare."""
     if not request.query_params:
         return
@@ -65,23 +70,24 @@ def session_token(request: Request, context: Context) -> str | None:
     return request.cookies.get(cookie_name(context.settings))
 
 
-def get_principal(
+async def get_principal(
     request: Request,
     context: Ctx,
     credential: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
     _cookie: Annotated[str | None, Depends(cookie)],
 ) -> Principal:
-    """Who is calling; checks the CSRF token of cookie sessions and takes from the caller's rate limit."""
+    """Who is calling; checks the CSRF token of cookie sessions and takes from the caller's rate limit.
+
+    A bearer credential is looked up at most once a second a process while it only places orders.
+    """
     settings = context.settings
     token = session_token(request, context)
     address = request.client.host if request.client else "?"
     context.limiter.take(f"address:{address}", settings.rate_anonymous_per_minute * 100)
     if credential is not None:
-        with context.store.reading() as session:
-            principal = login.principal_of_bearer(session, context.vault, credential.credentials)
+        principal = await _of_bearer(context, credential.credentials, request.scope["path"] == HOT_PATH)
     elif token is not None:
-        with context.store.reading() as session:
-            principal = login.principal_of_session(session, context.vault, settings, token)
+        principal = await run_sync(_of_session, context, token)
         _check_csrf(request, context, token)
     else:
         context.limiter.take(f"anonymous:{address}", settings.rate_anonymous_per_minute)
@@ -93,6 +99,29 @@ def get_principal(
     }
     context.limiter.take(f"organisation:{principal.organisation_id}", limits[principal.plan])
     return principal
+
+
+def _of_session(context: Context, token: str) -> Principal:
+    with context.store.reading() as session:
+        return login.principal_of_session(session, context.vault, context.settings, token)
+
+
+async def _of_bearer(context: Context, token: str, hot: bool) -> Principal:
+    now = time.monotonic()
+    known = context.principals.get(token) if hot else None
+    if known is not None and now - known[0] < HOT_SECONDS:
+        return known[1]
+    principal = await run_sync(_look_up, context, token)
+    if hot:
+        if len(context.principals) > MOST_HOT:
+            context.principals.clear()
+        context.principals[token] = (now, principal)
+    return principal
+
+
+def _look_up(context: Context, token: str) -> Principal:
+    with context.store.reading() as session:
+        return login.principal_of_bearer(session, context.vault, token)
 
 
 def _check_csrf(request: Request, context: Context, token: str) -> None:
@@ -117,7 +146,7 @@ def _check_csrf(request: Request, context: Context, token: str) -> None:
 Caller = Annotated[Principal, Depends(get_principal)]
 
 
-def get_signed_in(principal: Caller) -> Principal:
+async def get_signed_in(principal: Caller) -> Principal:
     """Whoever is signed in; Unauthenticated when nobody is."""
     if principal.is_anonymous:
         raise Unauthenticated("nobody is signed in", mend="sign in with a wallet")
@@ -133,7 +162,7 @@ class Need:
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
 
-    def __call__(self, principal: Caller) -> Principal:
+    async def __call__(self, principal: Caller) -> Principal:
         """The caller, who has the scope."""
         principal.require(self.scope)
         return principal

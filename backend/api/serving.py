@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -28,6 +29,8 @@ from backend.store.engine import Store, make_engine
 
 log = logging.getLogger(__name__)
 _STOP_SECONDS = 10
+_SWITCH_SECONDS = 0.001
+"""The event loop gets its turn this soon while another thread computes."""
 
 
 @contextmanager
@@ -145,4 +148,5 @@ def serve(context: Context, host: str, port: int) -> None:
         server_header=False,
         timeout_graceful_shutdown=_STOP_SECONDS,
     )
+    sys.setswitchinterval(_SWITCH_SECONDS)
     _Server(config, context).run()

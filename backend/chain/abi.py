@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from eth_abi.abi import decode, encode
@@ -145,9 +145,9 @@ class Abi:
         arguments: dict[str, Any] = {}
         for (name, kind, _), topic in zip([c for c in columns if c[2]], topics[1:], strict=False):
             static = not (kind in ("string", "bytes") or kind.endswith("]") or kind.startswith("("))
-            arguments[name] = _clean((kind,), decode((kind,), topic))[0] if static else topic
+            arguments[name] = _decoded((kind,), topic)[0] if static else topic
         body = tuple(kind for _, kind, indexed in columns if not indexed)
-        values = _clean(body, decode(body, bytes.fromhex(log["data"][2:])))
+        values = _decoded(body, bytes.fromhex(log["data"][2:]))
         arguments.update(zip([name for name, _, indexed in columns if not indexed], values, strict=True))
         return Event(
             entry.name,
@@ -156,6 +156,32 @@ class Abi:
             int(log["blockNumber"], 16),
             int(log["logIndex"], 16),
         )
+
+
+_STATIC = re.compile(r"^(address|bool|u?int\d+|bytes\d+)$")
+
+
+@lru_cache(maxsize=65_536)
+def _address(word: bytes) -> str:
+    return checksum_address("0x" + word[12:].hex())
+
+
+def _static(kind: str, word: bytes) -> Any:
+    """The value of a static type in its 32-byte word."""
+    if kind == "address":
+        return _address(word)
+    if kind == "bool":
+        return word[31] == 1
+    if kind.startswith("bytes"):
+        return word[: int(kind[5:])]
+    return int.from_bytes(word, signed=kind[0] == "i")
+
+
+def _decoded(types: Sequence[str], data: bytes) -> tuple[Any, ...]:
+    """Values of `types`; static ones are read off their words, which is what most events are made of."""
+    if all(_STATIC.match(kind) for kind in types) and len(data) == 32 * len(types):
+        return tuple(_static(kind, data[32 * n : 32 * n + 32]) for n, kind in enumerate(types))
+    return _clean(types, decode(types, data))
 
 
 def _clean(types: Sequence[str], values: Sequence[Any]) -> tuple[Any, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import sha3
 
 from backend.chain.errors import FieldError
@@ -22,6 +24,7 @@ def unhex(text: str) -> bytes:
     return bytes.fromhex(text[2:] if text[:2] in ("0x", "0X") else text)
 
 
+@lru_cache(maxsize=65_536)
 def checksum_address(address: bytes | str) -> str:
     """EIP-55 form of an address given as 20 bytes or hex.
 

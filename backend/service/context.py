@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from backend.chain.addressbook import AddressBook
 from backend.chain.eip712 import Domain
 from backend.chain.rpc import Rpc
+from backend.service.access import Principal
+from backend.service.desk import OrderDesk
 from backend.service.errors import Unavailable
 from backend.service.hub import Hub
 from backend.service.intake import Writer
@@ -17,6 +19,8 @@ from backend.service.rate import RateLimiter
 from backend.service.secrets import Vault
 from backend.settings import Settings
 from backend.store.engine import Store
+
+_CLOCK_SECONDS = 0.25
 
 
 class ChainLink:
@@ -27,11 +31,23 @@ class ChainLink:
         self.rpc_url = rpc_url
         self._timeout_seconds = timeout_seconds
         self._local = threading.local()
+        self._clock = (-1e9, 0)
+        self._clock_lock = threading.Lock()
 
     @property
     def domain(self) -> Domain:
         """EIP-712 domain of orders and offers."""
         return Domain(self.book.chain_id, self.book["BundleMarket"].address)
+
+    def recent_timestamp(self) -> int:
+        """The latest block's time, asked for at most every quarter of a second."""
+        asked, value = self._clock
+        if time.monotonic() - asked > _CLOCK_SECONDS:
+            with self._clock_lock:
+                if self._clock[0] == asked:
+                    self._clock = (time.monotonic(), self.rpc().timestamp())
+                value = self._clock[1]
+        return value
 
     def new_rpc(self) -> Rpc:
         """A connection for one user alone."""
@@ -57,13 +73,16 @@ class Context:
     prices: PriceBook = field(default_factory=PriceBook)
     hub: Hub = field(default_factory=Hub)
     jobs_waiting: threading.Event = field(default_factory=threading.Event)
+    principals: dict[str, tuple[float, Principal]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.writer = Writer(self.store)
+        self.desk = OrderDesk(self.store, self.settings, lambda: self.chain.domain, self.recent_now)
 
     def close(self) -> None:
         """Ends the streams and stores what waits."""
         self.hub.closing.set()
+        self.desk.close()
         self.writer.close()
 
     @property
@@ -93,6 +112,12 @@ class Context:
                 origin.replace("//localhost", "//127.0.0.1"),
             }
         )
+
+    def recent_now(self) -> int:
+        """The market's clock, at most a quarter of a second old; for what is asked many times a second."""
+        if self.link is not None and self.settings.is_dev:
+            return self.link.recent_timestamp()
+        return int(time.time())
 
     def market_now(self) -> int:
         """The market's clock, unix seconds: the latest block's time on a dev chain, else the wall clock."""

@@ -15,12 +15,16 @@ JsonValue = JSON().with_variant(JSONB(), "postgresql")
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
+_PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
+_SHIFTS = tuple(range(120, -1, -10))
+
+
 def new_id(at_ms: int | None = None) -> str:
     """A 26-character id whose text order is its time order (48 bits of milliseconds, 80 random bits)."""
     value = ((at_ms if at_ms is not None else time.time_ns() // 1_000_000) << 80) | int.from_bytes(
         os.urandom(10)
     )
-    return "".join(_ALPHABET[(value >> shift) & 31] for shift in range(125, -1, -5))
+    return "".join([_PAIRS[(value >> shift) & 1023] for shift in _SHIFTS])
 
 
 class Hex(TypeDecorator[str]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, Query, Response
 from sqlmodel import Session, col, select
 
@@ -25,9 +26,11 @@ from backend.chain.keccak import checksum_address
 from backend.chain.orders import BundleOrder
 from backend.service import orders
 from backend.service.access import Principal, Scope
+from backend.service.audit_log import request_id
 from backend.service.context import Context
+from backend.service.desk import NeedsSlowCheck, NewOrder
 from backend.service.errors import Invalid
-from backend.service.intake import Accepted, require_own_wallet, terms_now
+from backend.service.intake import require_own_wallet, terms_now
 from backend.service.metrics import ORDERS
 from backend.service.pages import cursor_of, split_page
 from backend.store.identity import Wallet
@@ -50,7 +53,7 @@ def _views(session: Session, rows: list[OrderRow], now: int) -> list[OrderOut]:
     return [_view(row, outcomes[row.order_hash]) for row in rows]
 
 
-def _view(row: OrderRow, outcome: orders.Outcome) -> OrderOut:
+def _view(row: OrderRow | NewOrder, outcome: orders.Outcome) -> OrderOut:
     fields = {
         name: getattr(row, name)
         for name in orders.ORDER_FIELDS
@@ -102,27 +105,51 @@ def draft_order(context: Ctx, principal: Writer, body: OrderTerms) -> TypedData:
     return typed(order, context.chain.domain)
 
 
-@router.post("", status_code=201, responses={200: {"model": OrderOut, "description": "it was placed before"}})
-def place_order(context: Ctx, principal: Writer, response: Response, body: OrderNew) -> OrderOut:
+@router.post(
+    "",
+    status_code=201,
+    response_model=OrderOut,
+    responses={200: {"model": OrderOut, "description": "it was placed before"}},
+)
+async def place_order(context: Ctx, principal: Writer, body: OrderNew) -> Response:
     """Takes in a signed order after every rule and the signature were checked. A repeat changes nothing."""
     order = BundleOrder(**_fields(body.order))
-    now = context.market_now()
+    signature = bytes.fromhex(body.signature[2:])
+    try:
+        row, made = await context.desk.place(principal, order, signature, body.template_id, request_id.get())
+    except NeedsSlowCheck:
+        return await run_sync(_place_slowly, context, principal, order, signature, body.template_id)
+    if made:
+        ORDERS.labels("bundle").inc()
+        return _answer(_view(row, orders.Outcome("open")), 201)
+    return await run_sync(_placed_before, context, row.order_hash)
+
+
+def _answer(view: OrderOut, status: int) -> Response:
+    return Response(view.model_dump_json(), status, media_type="application/json")
+
+
+def _placed_before(context: Context, order_hash: str) -> Response:
+    with context.store.reading() as session:
+        row = session.get_one(OrderRow, order_hash)
+        return _answer(_views(session, [row], context.market_now())[0], 200)
+
+
+def _place_slowly(
+    context: Context, principal: Principal, order: BundleOrder, signature: bytes, template_id: str | None
+) -> Response:
+    """The same, one by one, asking the chain whether a contract account signed it (EIP-1271)."""
     with context.store.reading() as session:
         accepted = orders.accept(
-            session, context.settings, context.chain.domain, context.rpc_or_none, principal, order,
-            bytes.fromhex(body.signature[2:]), now, body.template_id,
+            session, context.settings, context.chain.domain, context.rpc_or_none, principal, order, signature,
+            context.market_now(), template_id,
         )  # fmt: skip
-        if isinstance(accepted, OrderRow):
-            response.status_code = 200
-            return _views(session, [accepted], now)[0]
-    return _stored(context, accepted)
-
-
-def _stored(context: Context, accepted: Accepted) -> OrderOut:
+    if isinstance(accepted, OrderRow):
+        return _placed_before(context, accepted.order_hash)
     context.writer.store(accepted)
     ORDERS.labels("bundle").inc()
     assert isinstance(accepted.row, OrderRow)
-    return _view(accepted.row, orders.Outcome("open"))
+    return _answer(_view(accepted.row, orders.Outcome("open")), 201)
 
 
 def _fields(body: SignedOrder) -> dict[str, Any]:
