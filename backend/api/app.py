@@ -20,6 +20,7 @@ from backend.api.routers import (
     batches,
     certificates,
     evidence,
+    flex,
     health,
     invoices,
     jobs,
@@ -44,7 +45,7 @@ ROUTERS = tuple(
     for module in (
         market, planning, jobs, batches, orders, offers, templates, agreements, invoices, certificates,
         listings,
-        reports, evidence, stream, sessions, organisation, webhooks, health,
+        reports, evidence, stream, sessions, organisation, webhooks, flex, health,
     )
 )  # fmt: skip
 _DESCRIPTION = """\

@@ -141,7 +141,7 @@ def backtest(series: Series, horizon_name: str, test_days: int = 14) -> Score:
         raise FlexError("horizon", "horizon", horizon_name, "use day_ahead or rolling")
     horizon = day if horizon_name == "day_ahead" else 1
     begin = len(series.values) - test_days * day
-    if begin < 10 * day:
+    if begin < 10 * day or test_days < 1:
         raise FlexError("history", "series", len(series.values), f"give at least {10 + test_days} days")
     parts = [
         fit_predict(

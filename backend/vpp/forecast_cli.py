@@ -20,6 +20,7 @@ from backend.vpp.forecast import Series, average, backtest, longest_run, spread_
 from backend.vpp.spot import Ints
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+LEARN_DAYS = 10  # a short series is forecast for fewer days
 TARGETS = {
     "load_mae_of_mean": 0.03,  # at minute scale
     "joint_mae_of_mean": 0.05,
@@ -34,6 +35,10 @@ def main() -> None:
 def _regular(name: str, times: Ints, values: Floats, **more: Floats) -> Series:
     run = longest_run(times, 2 * int(np.median(np.diff(times))))
     return Series(name, times[run], values[run], **{key: value[run] for key, value in more.items()})
+
+
+def _days(series: Series) -> int:
+    return len(series.times) * series.step // 86_400
 
 
 def load_series(data: Path) -> list[Series]:
@@ -74,7 +79,7 @@ def gpu_load(data: Path) -> Series:
             starts.append(begin)
             ends.append(begin + float(row["duration_s"]))
             gpus.append(int(row["num_gpus"]))
-    first = int(min(starts)) // 900 * 900 + 14 * 86_400
+    first = int(min(starts)) // 900 * 900 + 86_400
     times = np.arange(first, int(max(starts)), 900)
     change = np.zeros(len(times) + 1)
     inside_start = np.clip(np.searchsorted(times, starts), 0, len(times))
@@ -98,7 +103,7 @@ def run_backtest(
             names = ", ".join(one.name for one in known)
             raise FlexError("series", "--series", sorted(unknown)[0], f"use some of {names}")
         scores = [
-            backtest(one, horizon, days)
+            backtest(one, horizon, min(days, _days(one) - LEARN_DAYS))
             for one in known if not series or one.name in series
             for horizon in ("day_ahead", "rolling")
         ]  # fmt: skip
