@@ -2,7 +2,8 @@
 series.
 
 Features are only what is known when the forecast is made: the calendar, the value one and seven days before
-the delivery interval, the last value known at issue, and the weather where a file has it. `horizon` says how
+the delivery interval, the last value known at issue, and the weather where a file has it. Models learn the
+difference to the best simple guess: the source's own forecast, or the last known value. `horizon` says how
 many intervals before delivery that is: a day for day-ahead, one interval for rolling.
 """
 
@@ -73,6 +74,15 @@ def features(series: Series, horizon: int) -> Floats:
     return np.column_stack(columns)
 
 
+def _base(series: Series, horizon: int) -> Floats:
+    """What models correct: the source's forecast a day ahead, else the last value known at issue."""
+    day = 86_400 // series.step
+    last = _lag(series.values, horizon)
+    if series.reference is None or horizon < day:
+        return last
+    return np.where(np.isfinite(series.reference), series.reference, last)
+
+
 def _lag(values: Floats, steps: int) -> Floats:
     out = np.full(len(values), np.nan)
     if steps < len(values):
@@ -85,8 +95,8 @@ def fit_predict(series: Series, train: slice, test: slice, horizon: int) -> Fore
     before them."""
     if train.stop > test.start - horizon + 1:
         raise FlexError("leak", "train", train.stop, f"must end {horizon} intervals before the test")
-    table = features(series, horizon)
-    known = np.isfinite(series.values[train])
+    table, base = features(series, horizon), _base(series, horizon)
+    known = np.isfinite(series.values[train]) & np.isfinite(base[train])
     if known.sum() < 200:
         raise FlexError("history", "train", int(known.sum()), "give at least 200 intervals to learn from")
     found = np.empty((test.stop - test.start, len(QUANTILES)))
@@ -96,8 +106,8 @@ def fit_predict(series: Series, train: slice, test: slice, horizon: int) -> Fore
             min_samples_leaf=40, random_state=SEED,
         )  # fmt: skip
         with threadpool_limits(1):  # waiting threads cost more than they bring on a busy machine
-            model.fit(table[train][known], series.values[train][known])
-            found[:, n] = model.predict(table[test])
+            model.fit(table[train][known], (series.values - base)[train][known])
+            found[:, n] = base[test] + model.predict(table[test])
     found.sort(axis=1)  # quantiles do not cross
     low = float(np.nanmin(series.values[train]))
     return Forecast(np.arange(test.start, test.stop), np.maximum(found, low) if low >= 0 else found)

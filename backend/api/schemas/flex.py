@@ -15,6 +15,12 @@ KindName = Literal[
 Point = Annotated[str, Field(pattern=r"^[0-9A-Za-z._:-]{1,60}$", examples=["MP-0001"])]
 
 
+StepValue = Annotated[int, Field(ge=-(1 << 31), lt=1 << 31)]
+Ladder = Annotated[
+    list[Annotated[list[StepValue], Field(min_length=2, max_length=2)]], Field(max_length=20)
+]  # fmt: skip
+
+
 class ResourceNew(Body):
     """A resource or a group to register."""
 
@@ -25,7 +31,7 @@ class ResourceNew(Body):
     node: Point
     nameplate_w: int = Field(ge=1, le=1 << 40)
     parent_id: Id | None = None
-    site_id: int | None = Field(default=None, ge=1, le=0xFFFFFFFF, description="its site in the bundle market")
+    site_id: int | None = Field(default=None, ge=1, le=0xFFFFFFFF, description="in the bundle market")
 
 
 class ResourceOut(Answer):
@@ -161,18 +167,13 @@ class SeriesOut(Answer):
 
 
 class BidNew(Body):
-    """A member's ladders, one per slot of the local day: steps of [price_ticks, quantity_wh], selling negative."""
+    """A member's ladders, one per slot of the local day: steps of [price_ticks, quantity_wh]; negative sells."""
 
     resource_id: Id
     market: Literal["day_ahead", "real_time"] = "day_ahead"
     day: str = Field(pattern=r"^20[0-9]{2}-[01][0-9]-[0-3][0-9]$", examples=["2024-11-21"])
     time_zone: str = Field(default="Asia/Shanghai", max_length=40)
-    ladders: list[
-        Annotated[
-            list[Annotated[list[Annotated[int, Field(ge=-(1 << 31), lt=1 << 31)]], Field(min_length=2, max_length=2)]],
-            Field(max_length=20),
-        ]
-    ] = Field(min_length=1, max_length=400)
+    ladders: list[Ladder] = Field(min_length=1, max_length=400)
 
 
 class BidOut(Answer):
