@@ -131,5 +131,8 @@ bench: build ## the figures of the engine and the oracle, as JSON
 	@$(BIN)/bitwatt bench clearing --orders 1000 --json
 	@$(BIN)/bitwatt bench oracle --json
 
+campaign-vpp: build ## a day of ten thousand flexible resources, from bids to the audit
+	@$(BIN)/bitwatt vpp day --resources 10000 --out runs/vpp --json
+
 clean: ## remove what set-up and builds made
 	rm -rf .build $(VENV) node_modules out cache runs

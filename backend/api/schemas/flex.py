@@ -167,7 +167,7 @@ class SeriesOut(Answer):
 
 
 class BidNew(Body):
-    """A member's ladders, one per slot of the local day: steps of [price_ticks, quantity_wh]; negative sells."""
+    """A member's ladders, one per slot of the day: steps of [price_ticks, quantity_wh]; negative sells."""
 
     resource_id: Id
     market: Literal["day_ahead", "real_time"] = "day_ahead"

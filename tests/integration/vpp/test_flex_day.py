@@ -135,14 +135,15 @@ def test_what_is_settled_cannot_be_settled_again(world: World) -> None:
         FlexMarket(chain.book, rpc).read("release", chain.period_id, name)
 
 
-def test_a_day_with_ten_thousand_resources(tmp_path: Path) -> None:
-    """On the published series where they are at hand, on a drawn day elsewhere."""
+def test_a_large_day(tmp_path: Path) -> None:
+    """On the published series where they are at hand, on a drawn day elsewhere; `make campaign-vpp` runs the
+    same with ten thousand resources."""
     shared = Path(os.environ.get("BITWATT_SHARED", Path(__file__).resolve().parents[4] / "shared")) / "data"
     data = ["--data", str(shared)] if (shared / "generation" / "lu_15min.csv").is_file() else []
-    done = CliRunner().invoke(app, ["day", "--resources", "10000", "--out", str(tmp_path), "--json", *data])
+    done = CliRunner().invoke(app, ["day", "--resources", "1000", "--out", str(tmp_path), "--json", *data])
     assert done.exit_code == 0, done.output
     figures = json.loads(done.stdout)
-    assert figures["events"] == 20 and figures["awards"] == 80 and figures["resources"] == 10_000
+    assert figures["events"] == 20 and figures["awards"] == 80 and figures["resources"] == 1_000
     assert figures["paid_micro"] == figures["member_payments_micro"] > 0
     assert {check["verdict"] for check in figures["audit"].values()} == {"pass"}
 
