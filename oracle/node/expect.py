@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from oracle.node.facts import PLANT, SITE_IMPORT, SITE_WORKLOAD, Device, Facts
-from oracle.wire.bundle import Bundle, DeviceRecord, OutcomeEntry, make_bundle
+from oracle.wire.bundle import MAX_LEAVES, Bundle, DeviceRecord, OutcomeEntry, make_bundle
 from oracle.wire.outcomes import agreement_bytes, slot_outcomes, slot_readings
-from oracle.wire.reading import Envelope, Kind, Leaf, Reading
+from oracle.wire.reading import NO_AGREEMENT, Envelope, Kind, Leaf, Reading
 from oracle.wire.screen import QUALITY_OF, History, Metered, Suspicion, screen
 
 Stream = tuple[int, bytes]
@@ -61,6 +61,25 @@ def expected(facts: Facts, start: int, end: int) -> set[Stream]:
                 wanted.add((Kind.JOB_IT_ENERGY, agreement))
                 wanted.add((Kind.COMPUTE, agreement))
     return wanted
+
+
+def fitting(facts: Facts, held: Sequence[Held], wanted: set[Stream], start: int) -> Sequence[Held]:
+    """What of `held` goes into the report of the epoch from `start`: all of it, as far as a tree has room.
+
+    First what the epoch waits for, then the oldest; the rest goes into later reports.
+    """
+    if len(held) <= MAX_LEAVES:
+        return held
+
+    def rank(item: Held) -> tuple[bool, int, int, int]:
+        reading = item.reading
+        agreement = reading.agreement_id
+        if agreement == NO_AGREEMENT and (device := facts.devices.get(reading.meter_id)):
+            agreement = device.asset_word
+        due = reading.start == start and (reading.kind, agreement) in wanted
+        return not due, reading.start, reading.meter_id, reading.seq
+
+    return sorted(held, key=rank)[:MAX_LEAVES]
 
 
 def outcomes_of(facts: Facts, start: int, end: int, leaves: Sequence[Leaf]) -> list[OutcomeEntry]:

@@ -15,7 +15,7 @@ from oracle.evidence.verify import DEV_CHAIN_ID
 from oracle.node.chain import ChainReader, OracleContract
 from oracle.node.config import ConfigError, NodeConfig, read_secret
 from oracle.node.consensus import ATTEMPTS, VOTE, Committee, Lock, Voter
-from oracle.node.expect import build_bundle, expected
+from oracle.node.expect import build_bundle, expected, fitting
 from oracle.node.facts import Facts
 from oracle.node.ledger import Key, Ledger, Receipt
 from oracle.node.peers import Peers
@@ -227,7 +227,7 @@ class Node:
     def draft(self, epoch: int) -> Draft:
         """The report this node would make."""
         start, end = self.config.feed.interval(epoch)
-        due = self.ledger.due(end)
+        due = fitting(self.facts, self.ledger.due(end), self.wanted(epoch), start)
         history = self.ledger.history
         bundle, leaves = build_bundle(self.facts, self.chain_id, epoch, start, end, due, history)
         return self._keep(bundle, encode_bundle(bundle), leaves)
@@ -268,7 +268,8 @@ class Node:
         if encode_bundle(rebuilt) != encoded:
             raise NotTrue("the bundle differs from what its readings make", false=True)
         draft = self._keep(rebuilt, encoded, leaves)
-        lacking = [item.envelope for item in due if item.envelope.payload not in proposed]
+        best = fitting(self.facts, due, self.wanted(epoch), start)
+        lacking = [item.envelope for item in best if item.envelope.payload not in proposed]
         if lacking and not self._certified(epoch, draft, justification):
             raise NotTrue(f"{len(lacking)} readings are left out", lacking)
         return draft

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from oracle.node.expect import asset_stream, build_bundle, expected
+from oracle.node.expect import asset_stream, build_bundle, expected, fitting
 from oracle.node.facts import Facts
 from oracle.node.ledger import Ledger
 from oracle.node.store import Store, StoreFull
@@ -282,3 +282,22 @@ def test_a_full_disk_loses_nothing_and_accepts_nothing(tmp_path: Path) -> None:
     store.limit_pages(1 << 20)
     ledger.take(many, END)
     assert {(PLANT_METER, seq) for seq in range(4)} <= set(ledger.open)
+
+
+def test_an_epoch_takes_no_more_than_a_tree_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("oracle.node.expect.MAX_LEAVES", 3)
+    known = facts()
+    ledger = Ledger(Store(Path(":memory:")), known, CHAIN)
+    accept(
+        ledger,
+        reading(),
+        reading(slot=1),
+        reading(slot=2),
+        reading(SITE_METER, 2, 1, seq=0, register=100_000),
+    )
+    wanted = expected(known, START + SLOT, START + 2 * SLOT)
+    kept = fitting(known, ledger.due(END), wanted, START + SLOT)
+    keys = [(item.reading.meter_id, item.reading.start) for item in kept]
+    # what the epoch waits for comes first, then the oldest
+    assert keys == [(PLANT_METER, START + SLOT), (SITE_METER, START + SLOT), (PLANT_METER, START)]
+    assert len(fitting(known, ledger.due(END)[:3], wanted, START)) == 3
