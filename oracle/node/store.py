@@ -113,17 +113,18 @@ class Store:
 
     def _write_inbox(self, items: Iterable[Held]) -> None:
         parts: list[bytes] = []
+        new: list[tuple[object, ...]] = []
+        devices = self._devices
         for _, (payload, signature), device in items:
-            number = self._devices.get(device) or self._add_device(device)
+            number = devices.get(device)
+            if number is None:
+                number = devices[device] = len(devices) + 1
+                new.append((number, device.meter_id, device.x, device.y, device.evidence_hash))
             parts += (_HEAD.pack(number, len(payload)), payload, signature)
+        if new:
+            self._db.executemany("INSERT INTO devices VALUES (?,?,?,?,?)", new)
         if parts:
             self._db.execute("INSERT INTO inbox (body) VALUES (?)", (b"".join(parts),))
-
-    def _add_device(self, device: DeviceRecord) -> int:
-        number = self._devices[device] = len(self._devices) + 1
-        row = number, device.meter_id, device.x, device.y, device.evidence_hash
-        self._db.execute("INSERT INTO devices VALUES (?,?,?,?,?)", row)
-        return number
 
     def find(self, meter_id: int, seq: int) -> bytes | None:
         """The payload of a reported reading, None when there is none."""
