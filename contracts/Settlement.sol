@@ -172,11 +172,11 @@ contract Settlement is ISettlement, Multicall {
 
     function _settleSlot(ChunkBook.Book memory k, uint32 chunkIndex, uint16 slot, bytes calldata outcomes) private {
         SlotSums memory sums;
-        k.leave();
+        k.closeCell();
         uint256 used = _settleRuns(k, slot, outcomes, sums);
         require(used != 0, NothingInSlot(chunkIndex, slot));
         require(used == outcomes.length, OutcomesLength(outcomes.length, used));
-        k.leave();
+        k.closeCell();
 
         k.keepPools(state, slot);
 
@@ -201,7 +201,7 @@ contract Settlement is ISettlement, Multicall {
                     revert OutcomesLength(outcomes.length, next + OUTCOME_BYTES);
                 }
                 uint256 info = k.info[i];
-                if (info >> 64 != k.cell.key) k.enter(state, slot, info >> 64);
+                if (info >> 64 != k.cell.key) k.openCell(state, slot, info >> 64);
                 _setDelivery(k.d, run, info, uint256(OrderReader.wordAt(at_ + next)) >> 192);
                 _checkOutcome(k.d, slot, i);
                 _settleRun(k, slot, run.orderIdx(), uint32(info >> 32), sums);

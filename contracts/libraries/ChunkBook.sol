@@ -7,6 +7,7 @@ import {CertificateId} from "./CertificateId.sol";
 import {DeliveryMath} from "./DeliveryMath.sol";
 import {Entries} from "./Entries.sol";
 import {OfferWord} from "./OfferWord.sol";
+import {OrderReader} from "./OrderReader.sol";
 import {PriceTable} from "./PriceTable.sol";
 import {RunWord} from "./RunWord.sol";
 import {SettlementBook} from "./SettlementBook.sol";
@@ -137,9 +138,9 @@ library ChunkBook {
     }
 
     /// @notice Makes `key` the cell of a slot; the sums of the one before go to its pool.
-    function enter(Book memory k, SettlementState.State storage s, uint256 slot, uint256 key) internal view {
+    function openCell(Book memory k, SettlementState.State storage s, uint256 slot, uint256 key) internal view {
         Cell memory cell = k.cell;
-        leave(k);
+        closeCell(k);
         (uint256 zone, uint256 mode) = (uint8(key >> 8), key & 0xff);
         (cell.key, cell.zone, cell.gain) = (key, zone, 0);
         k.d.price = k.table.computePrice(key >> 16, zone, mode, slot);
@@ -160,7 +161,7 @@ library ChunkBook {
     }
 
     /// @notice Adds the sums of the cell to its pool.
-    function leave(Book memory k) internal pure {
+    function closeCell(Book memory k) internal pure {
         Cell memory cell = k.cell;
         if (cell.settledWh != 0) {
             cell.pool.settledWh += uint48(cell.settledWh);
@@ -236,12 +237,15 @@ library ChunkBook {
     function _postBuyers(Book memory k, Entries.List memory list, bytes calldata makers) private pure {
         uint256 month = CertificateId.monthIndex(k.c.batch.start);
         uint256 orders = k.refunds.length;
-        for (uint256 first; first < orders;) {
-            address maker = _makerAt(makers, first);
-            uint256 end = first + 1;
-            while (end < orders && _makerAt(makers, end) == maker) ++end;
-            _postBuyer(k, list, maker, first, end, month);
-            first = end;
+        uint256 base = OrderReader.offsetOf(makers);
+        unchecked {
+            for (uint256 first; first < orders;) {
+                uint256 maker = uint256(OrderReader.wordAt(base + MAKER_BYTES * first)) >> 96;
+                uint256 end = first + 1;
+                while (end < orders && uint256(OrderReader.wordAt(base + MAKER_BYTES * end)) >> 96 == maker) ++end;
+                _postBuyer(k, list, address(uint160(maker)), first, end, month);
+                first = end;
+            }
         }
     }
 
@@ -256,25 +260,22 @@ library ChunkBook {
     ) private pure {
         int256 available = int256(_sum(k.refunds, first, end));
         int256 locked = -int256(_sum(k.unlocked, first, end));
-        for (uint256 zone; zone < k.creditMg.length; ++zone) {
-            uint256 mg = _sum(k.creditMg[zone], first, end);
+        uint256[][] memory rows = k.creditMg;
+        for (uint256 zone; zone < rows.length; ++zone) {
+            if (rows[zone].length == 0) continue;
+            uint256 mg = _sum(rows[zone], first, end);
             if (mg == 0) continue;
             list.add(maker, available, locked, zone << 12 | month, mg);
             (available, locked) = (0, 0);
         }
-        list.add(maker, available, locked, 0, 0);
+        if (available != 0 || locked != 0) list.add(maker, available, locked, 0, 0);
     }
 
     function _sum(uint256[] memory row, uint256 first, uint256 end) private pure returns (uint256 sum) {
-        if (row.length == 0) return 0;
         unchecked {
             for (uint256 i = first; i < end; ++i) {
                 sum += row[i];
             }
         }
-    }
-
-    function _makerAt(bytes calldata makers, uint256 index) private pure returns (address) {
-        return address(bytes20(makers[index * MAKER_BYTES:(index + 1) * MAKER_BYTES]));
     }
 }

@@ -95,13 +95,17 @@ library MarketState {
         uint256 lanes
     ) internal returns (uint256) {
         (address maker, uint256 nonce, uint256 whole) = (order.maker, order.nonce, order.lanes);
+        bool queued = OrderWindow.isQueued(nonce);
+        if (queued && lanes == whole && OrderWindow.state(window, nonce) == OrderWindow.FRESH) {
+            return OrderWindow.set(window, nonce, OrderWindow.FILLED);
+        }
         uint256 before = filled(s, window, maker, nonce);
         if (before == CANCELLED) revert IBundleMarket.NonceCancelled(maker, uint64(nonce));
         unchecked {
             uint256 most = whole > before ? whole - before : 0;
             if (lanes > most) revert IBundleMarket.LanesOutOfRange(idx, lanes, 1, most);
             uint256 sum = before + lanes;
-            if (!OrderWindow.isQueued(nonce)) {
+            if (!queued) {
                 setFilled(s, maker, nonce, sum);
                 return window;
             }

@@ -26,12 +26,16 @@ library Packed {
 
     /// @notice `value` (< 2^16) in the fields [from, to) of an otherwise empty word.
     function spread16(uint256 value, uint256 from, uint256 to) internal pure returns (uint256) {
-        return (value * ONES_16) & _mask(16 * from, 16 * to);
+        unchecked {
+            return (value * ONES_16) & _mask(16 * from, 16 * to);
+        }
     }
 
     /// @notice `value` (< 2^64) in the fields [from, to) of an otherwise empty word.
     function spread64(uint256 value, uint256 from, uint256 to) internal pure returns (uint256) {
-        return (value * ONES_64) & _mask(64 * from, 64 * to);
+        unchecked {
+            return (value * ONES_64) & _mask(64 * from, 64 * to);
+        }
     }
 
     /// @notice Whether every 16-bit field is at most `cap`. Needs cap < 2^15 and every field <= 2 * cap: then
