@@ -42,11 +42,14 @@ def clear(
     time_limit: float | None = None,
     last: Solution | None = None,
     fixed: Positions | None = None,
+    target_gap: float | None = None,
 ) -> Solution:
     """Clears `book`. A book in which nothing can trade clears to nothing, and `reason` says why.
 
     `time_limit` in seconds: no new sweep begins after it, and what was found by then is rounded and
-    certified. `last` is an earlier solution of nearly the same market; joint starts from its prices.
+    certified. `target_gap`: joint clears again with fine effort where quick certifies a wider gap, and the
+    better certificate stands. `last` is an earlier solution of nearly the same market; joint starts from
+    its prices.
     `fixed` are earlier commitments, added to those of the book; the solution is then one of
     `with_fixed(book, fixed)`. Raises MechanismError for an unknown mechanism or effort, or a book that
     the mechanism cannot take.
@@ -60,6 +63,16 @@ def clear(
     chosen = EFFORTS[effort]
     if time_limit is not None:
         chosen = replace(chosen, until=time.monotonic() + time_limit)
+    found = _clear(book, mechanism, chosen, last)
+    if target_gap is None or mechanism != "joint" or effort == "fine" or chosen.late():
+        return found
+    if found.certificate is None or found.certificate.gap <= target_gap:
+        return found
+    again = _clear(book, mechanism, replace(EFFORTS["fine"], until=chosen.until), last)
+    return min(found, again, key=lambda each: each.certificate.gap if each.certificate else 1.0)
+
+
+def _clear(book: Book, mechanism: str, chosen: Effort, last: Solution | None) -> Solution:
     plain = without_assets(book)
     if mechanism not in ("joint", "lp") or not book.assets:
         return _plain(plain, mechanism, chosen, last)

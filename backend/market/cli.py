@@ -28,12 +28,18 @@ def run(
     out: Annotated[Path | None, typer.Option("--out", help="where to write the solution")] = None,
     mechanism: Annotated[str, typer.Option(help="joint, lp, fcfs, sequential or greedy")] = "joint",
     effort: Annotated[str, typer.Option(help="quick or fine")] = "quick",
+    time_limit: Annotated[
+        float | None, typer.Option(help="seconds; the best by then is certified and says its gap")
+    ] = None,
+    target_gap: Annotated[
+        float | None, typer.Option(help="clear again with fine effort above this certified gap, e.g. 0.01")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Clear a book and write the solution."""
     try:
         given = read_book(book)
-        solution = clear(given, mechanism, _effort(effort))
+        solution = clear(given, mechanism, _effort(effort), time_limit=time_limit, target_gap=target_gap)
     except MarketError as wrong:
         raise _stop(wrong, as_json) from wrong
     data = solution_to_json(solution)

@@ -121,6 +121,16 @@ def test_time_limit_still_gives_a_certified_clearing() -> None:
     assert check(book, solution).ok
 
 
+def test_a_target_gap_never_makes_the_certificate_worse() -> None:
+    book = plausible(200, slots=24, zones=2, classes=2, sites=8, plants=8)
+    quick, better = clear(book), clear(book, target_gap=0.0)
+    assert quick.certificate is not None
+    assert better.certificate is not None
+    assert better.certificate.gap <= quick.certificate.gap
+    assert solution_to_json(clear(book, target_gap=1.0)) == solution_to_json(quick)
+    assert check(book, better).ok
+
+
 def test_warm_start_is_valid_after_a_small_change() -> None:
     book = plausible(300, slots=48, zones=2, classes=2, sites=8, plants=8)
     last = clear(book)
