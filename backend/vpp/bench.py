@@ -45,11 +45,11 @@ def vpp(
 ) -> None:
     """Measure spot clearing, zones with line limits and disaggregation; numpy's sort is always run beside."""
     python = peers_python.absolute() if peers_python else None
-    figures = _spot(orders, runs) | _dispatch(orders)
+    figures = _spot(orders, runs) | _dispatch(orders) | _set_points()
     report: Report = {
         "orders": orders,
         "figures": figures,
-        "limits": LIMITS_S | {"disaggregate_peak_mib": 2048},
+        "limits": LIMITS_S | {"disaggregate_peak_mib": 2048, "set_point_ms_most": 200},
         "peers": _peers(orders, runs, python),
     }
     if as_json:
@@ -149,6 +149,23 @@ def sorted_reference(book: Orders) -> tuple[int, int]:
     supply = int(-book.quantity_wh[ask_order][book.price_ticks[ask_order] <= price].sum())
     demand = int(book.quantity_wh[bid_order][book.price_ticks[bid_order] >= price].sum())
     return price, min(supply, demand)
+
+
+def _set_points(jobs: int = 10, signals: int = 40) -> dict[str, float]:
+    """Signal to acknowledged set-point of a site of local processes: median and slowest of some signals."""
+    from backend.vpp.jobs import set_point
+    from backend.vpp.jobs.local import LocalJobs
+
+    control = LocalJobs()
+    try:
+        for n in range(jobs):
+            control.submit(f"j{n}", [sys.executable, "-c", "while True: pass"], 300, 1e6, time.time() + 1e9)
+            control.start(f"j{n}")
+        rng = np.random.default_rng(5)
+        took = [set_point(control, int(w)).latency_ms for w in rng.integers(0, 300 * jobs, signals)]
+    finally:
+        control.close()
+    return {"set_point_ms_median": round(float(np.median(took)), 3), "set_point_ms_most": round(max(took), 3)}
 
 
 def _peers(orders: int, runs: int, python: Path | None) -> Report:
