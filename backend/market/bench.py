@@ -57,6 +57,10 @@ def outcome(
         list[Path] | None, typer.Option("--book", exists=True, help="books to compare on")
     ] = None,
     orders: Annotated[int, typer.Option(help="orders of the generated book where no book is given")] = 2000,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", exists=True, file_okay=False, help="folder of trace files: clears its days"),
+    ] = None,
     samples: Annotated[int, typer.Option(help="sampled misreports of limit and window per book")] = 0,
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
@@ -65,7 +69,12 @@ def outcome(
     from backend.market.honesty import misreports
 
     try:
-        books = {str(path): read_book(path) for path in book} if book else {"generated": plausible(orders)}
+        books = {str(path): read_book(path) for path in book or ()}
+        if data is not None:
+            from backend.day.trace_days import trace_books
+
+            books |= trace_books(data)
+        books = books or {"generated": plausible(orders)}
     except MarketError as wrong:
         typer.echo(str(wrong), err=True)
         raise typer.Exit(2) from wrong

@@ -20,6 +20,7 @@ from backend.market.leases import clear_fcfs, clear_greedy
 from backend.market.lp import clear_lp
 from backend.market.residual import without_assets
 from backend.market.sequential import clear_sequential
+from backend.market.spread import clear_spread
 from backend.market.tables import tables_of
 from backend.market.validate import validate
 
@@ -43,6 +44,8 @@ def clear(
     last: Solution | None = None,
     fixed: Positions | None = None,
     target_gap: float | None = None,
+    ray: str | None = None,
+    blocks: int = 2,
 ) -> Solution:
     """Clears `book`. A book in which nothing can trade clears to nothing, and `reason` says why.
 
@@ -51,7 +54,10 @@ def clear(
     better certificate stands. `last` is an earlier solution of nearly the same market; joint starts from
     its prices.
     `fixed` are earlier commitments, added to those of the book; the solution is then one of
-    `with_fixed(book, fixed)`. Raises MechanismError for an unknown mechanism or effort, or a book that
+    `with_fixed(book, fixed)`. `ray` spreads the work over processes or machines (`spread.py`): "local", an
+    address, or "none" for the same result in this process; `time_limit` and `last` do not apply then.
+
+    Raises MechanismError for an unknown mechanism or effort, or a book that
     the mechanism cannot take.
     """
     if mechanism not in MECHANISMS:
@@ -60,6 +66,8 @@ def clear(
         raise MechanismError(f"effort = {effort!r}: must be one of {', '.join(EFFORTS)}")
     if fixed:
         book = with_fixed(book, fixed)
+    if ray is not None:
+        return clear_spread(book, mechanism, effort, ray, blocks)
     chosen = EFFORTS[effort]
     if time_limit is not None:
         chosen = replace(chosen, until=time.monotonic() + time_limit)

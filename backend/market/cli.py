@@ -34,12 +34,24 @@ def run(
     target_gap: Annotated[
         float | None, typer.Option(help="clear again with fine effort above this certified gap, e.g. 0.01")
     ] = None,
+    ray: Annotated[
+        str | None, typer.Option(help="spread the work on Ray: local, or the address of a cluster")
+    ] = None,
+    blocks: Annotated[int, typer.Option(min=1, help="blocks (and local workers) to spread over")] = 2,
     as_json: AsJson = False,
 ) -> None:
     """Clear a book and write the solution."""
     try:
         given = read_book(book)
-        solution = clear(given, mechanism, _effort(effort), time_limit=time_limit, target_gap=target_gap)
+        solution = clear(
+            given,
+            mechanism,
+            _effort(effort),
+            time_limit=time_limit,
+            target_gap=target_gap,
+            ray=ray,
+            blocks=blocks,
+        )
     except MarketError as wrong:
         raise _stop(wrong, as_json) from wrong
     data = solution_to_json(solution)
