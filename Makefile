@@ -38,7 +38,7 @@ help: ## list the targets
 setup: .build/python .build/node ## install everything into .venv and node_modules
 
 lock: ## resolve the Python dependencies again
-	@for name in requirements-bootstrap requirements; do \
+	@for name in requirements-bootstrap requirements requirements-prove; do \
 	  $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --no-emit-find-links --no-header $$name.in -o $$name.lock; done
 
@@ -66,6 +66,33 @@ test-contracts: build ## the contracts' law
 
 gas: build ## gas of a market day by order: table and tests/bench/gas.json
 	@$(PYTHON) scripts/gas.py
+
+contract-docs: ## render docs/contracts from the interfaces
+	@$(PYTHON) scripts/write_contract_docs.py
+
+# Provers pin other versions than the product: a venv and a lock of their own.
+PROVE := .build/prove/venv/bin
+
+.build/prove/tools: requirements-prove.lock | .build/python
+	@mkdir -p .build/prove && $(PYTHON) -m venv .build/prove/venv
+	@VIRTUAL_ENV=$(CURDIR)/.build/prove/venv $(BIN)/uv pip sync --quiet --require-hashes requirements-prove.lock
+	@touch $@
+
+prove: build .build/prove/tools halmos invariants mutants ## symbolic proofs, long invariants, mutants (about an hour)
+
+halmos: build .build/prove/tools ## laws proved for every input
+	@FOUNDRY_PROFILE=prove forge build --ast --extra-output storageLayout metadata --quiet
+	@FOUNDRY_PROFILE=prove PATH=$(CURDIR)/$(PROVE):$(PATH) $(PROVE)/halmos --forge-build-out .build/prove/out \
+	  --solver yices --function check_ --solver-timeout-assertion 300s
+
+invariants: build ## the laws of the whole market over ten thousand random lives
+	@FOUNDRY_PROFILE=long forge test --match-path 'tests/contracts/invariants/*'
+
+mutants: build ## every hand-made mistake in the contracts must be noticed
+	@$(PYTHON) scripts/mutants.py
+
+slither: build .build/prove/tools ## static analysis; findings are answered in docs/security.md
+	@PATH=$(CURDIR)/$(PROVE):$(PATH) $(PROVE)/slither . --config-file slither.config.json
 
 test-gas: build ## fails where a figure is more than 2 % above tests/bench/gas.json
 	@$(PYTHON) scripts/gas.py --check >/dev/null

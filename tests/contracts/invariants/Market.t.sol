@@ -49,8 +49,6 @@ contract MarketInvariants is Check {
         list[0] = FuzzSelector(address(handler), acts);
     }
 
-    /// forge-config: default.invariant.runs = 16
-    /// forge-config: default.invariant.depth = 100
     function invariant_laws_of_the_market() public view {
         moneyIsConserved();
         whatIsLockedIsWhatIsNotSettled();
