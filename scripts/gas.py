@@ -19,7 +19,9 @@ MEASURED = ROOT / ".build" / "gas" / "gas.json"
 TOLERANCE = 0.02
 LEFT_OUT = (
     "Left out: first deposit and first use of an account; opening a batch, its price table and "
-    "its offers (batch_setup, whatever the number of orders)."
+    "its offers (batch_setup, whatever the number of orders); turning accrued credits into ERC-1155 units "
+    "(claim_first_each, whenever an account wants them). Orders are filled whole under queued nonces: a fill "
+    "in part, or under a free nonce, writes one more word."
 )
 GOALS = {
     "lifecycle_per_order_n100": 27_000,

@@ -99,6 +99,12 @@ contract Gas is GasWorld {
         Day memory d = Day(10, 10, 1);
         makeMakers(d.makers);
         _live(START, d);
+        address[] memory makers = new address[](d.makers);
+        for (uint256 i; i < d.makers; ++i) {
+            makers[i] = vm.addr(makerKey(d, i));
+        }
+        bytes memory claim = abi.encodeCall(settlement.claimCredits, (57 * 12, makers));
+        _note("claim_first_each", _measure(address(settlement), STRANGER, claim) / d.makers);
         address owner = plantOwner(11);
         uint256 id = certificates.packId(1, START, 0, 1, address(settlement));
         bytes memory retire = abi.encodeCall(certificates.retire, (id, 100, owner, keccak256("purpose")));
