@@ -18,7 +18,7 @@ from audit.chain import BookError, Chain, read_book
 from audit.facts import Facts
 from audit.gather import Gatherer, Progress, Window
 from audit.memo import Memo, MemoError
-from audit.output import full_report, show, summary
+from audit.output import full_report, show, show_faults, summary
 from audit.rpc import Rpc, RpcError, RpcUnreachable
 from audit.run import CHECKS, run
 from audit.signing import (
@@ -196,4 +196,29 @@ def verify_file(
     else:
         Console().print(f"{file}: {problem or f'signed by {found}, unchanged'}", markup=False)
     if problem:
+        raise typer.Exit(1)
+
+
+@app.command("faults")
+def faults(
+    seed: Annotated[int, typer.Option(help="draws the clean days", min=0)] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    """Hold the auditor to its fault library: every corruption caught, no false alarm; exit 1 otherwise."""
+    from audit.faults import NoLibrary, judge, load_library
+
+    try:
+        library = load_library()
+    except NoLibrary as error:
+        _refuse(str(error), as_json)
+    console = Console(stderr=True)
+    with Bar(console=console, disable=as_json or not sys.stderr.isatty(), transient=True) as bar:
+        task = bar.add_task("corrupting", total=len(library.FAULTS))
+        found = judge(library, seed, lambda: bar.advance(task))
+    figures = found["figures"]
+    if as_json:
+        print(json.dumps(found, indent=1))
+    else:
+        show_faults(found, Console())
+    if not (figures["faults"] == figures["caught"] == figures["exact"] and not figures["false_alarms"]):
         raise typer.Exit(1)

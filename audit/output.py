@@ -83,3 +83,23 @@ def _show_findings(item: Checked, console: Console) -> None:
         console.print(Text(f"    found    {finding.found}"))
     if len(every) > SHOWN:
         console.print(f"  ... {len(every) - SHOWN} more; --json shows all")
+
+
+def show_faults(found: dict[str, Any], console: Console) -> None:
+    """Prints a line for every fault with the check that caught it, then the count."""
+    table = Table(box=None, pad_edge=False)
+    for title in ("", "fault", "caught by", "by"):
+        table.add_column(title, no_wrap=title != "fault")
+    for row in found["rows"]:
+        good = row["caught"] and row["exact"]
+        mark = Text("ok" if good else "MISSED" if not row["caught"] else "INEXACT")
+        mark.stylize(COLOURS["pass" if good else "fail"])
+        table.add_row(mark, Text(row["fault"]), row["check"], Text(row["by"], style="dim"))
+    console.print(table)
+    for alarm in found["alarms"]:
+        console.print(f"false alarm on a day with {alarm['day']}: {', '.join(alarm['failing'])}", style="red")
+    figures = found["figures"]
+    console.print(
+        f"\n{figures['caught']} of {figures['faults']} faults caught, {figures['exact']} of them exactly, "
+        f"{figures['false_alarms']} false alarms on {figures['clean_days']} clean days"
+    )

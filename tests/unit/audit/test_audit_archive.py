@@ -16,7 +16,7 @@ from audit.run import CHECKS, run
 from audit.verdict import Finding
 from oracle.wire.bundle import decode_bundle
 from oracle.wire.reading import encode_reading
-from tests.unit.audit.audit_world import World
+from tests.faults.world import World
 
 READING_CHECKS = [check for check in CHECKS if check.name.split(".")[0] in ("archive", "reports", "readings")]
 FLIPS_PER_KIND = 12

@@ -14,7 +14,7 @@ from audit.chain import BookError, read_book
 from audit.cli import app
 from audit.output import show, summary
 from audit.run import run
-from tests.unit.audit.audit_world import ADDRESSES, World
+from tests.faults.world import ADDRESSES, World
 
 BOOK = {
     "chain_id": 31337,

@@ -13,8 +13,8 @@ from audit.checks.readings import signature
 from audit.memo import FILE, Memo, MemoError
 from audit.signatures import PART, Signed, verified, verified_everywhere
 from oracle.wire.keys import DeviceKey
-from tests.unit.audit.audit_cases import forged
-from tests.unit.audit.audit_world import World
+from tests.faults.corruptions import forged
+from tests.faults.world import World
 
 
 @pytest.fixture

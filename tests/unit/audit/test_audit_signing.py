@@ -26,7 +26,7 @@ from audit.signing import (
     verify_report,
     write_identity,
 )
-from tests.unit.audit.audit_world import World
+from tests.faults.world import World
 
 
 @pytest.fixture(scope="module")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from oracle.wire.keys import sign_digest
 from oracle.wire.reading import Envelope, Kind
-from tests.unit.audit.audit_world import FEED, START, Change, World, account, secret
+from tests.faults.world import FEED, START, Change, World, account, secret
 
 MARKET, ORACLE, REGISTRY, SETTLEMENT = "BundleMarket", "DeliveryOracle", "Registry", "Settlement"
 CARBON_CELL, FACTOR_CELL = 33, 37  # last byte of the first carbon and the first green factor cell
@@ -16,13 +16,24 @@ CARBON_CELL, FACTOR_CELL = 33, 37  # last byte of the first carbon and the first
 
 @dataclass(frozen=True)
 class Case:
-    """A corruption while the world is built (`changes`) or afterwards (`after`), and who must notice."""
+    """A corruption while the world is built (`changes`) or afterwards (`after`), and who must notice.
+
+    `check` must say so and mention `names`; it and `also` are the only checks that fail. `story` is what an
+    attacker did, or what happened by accident."""
 
     check: str
     names: str
     changes: dict[str, Change] = field(default_factory=dict)
     after: Callable[[World], object] = lambda world: None
     verdict: str = "fail"
+    story: str = ""
+    by: Literal["attack", "accident"] = "attack"
+    also: tuple[str, ...] = ()
+
+    @property
+    def fails(self) -> frozenset[str]:
+        """The checks that fail, and no other."""
+        return frozenset((*self.also, *([self.check] if self.verdict == "fail" else [])))
 
 
 def flipped(at: int) -> Change:

@@ -1,0 +1,302 @@
+"""Corruptions of settlement, pools, ledger and certificates, each noticed by the check named for it."""
+
+from __future__ import annotations
+
+from tests.faults.corruptions import (
+    SETTLEMENT,
+    Case,
+    dropped,
+    edited,
+    leaf_word,
+    missing_position,
+    repeated,
+    second_settlement,
+    views,
+    voided,
+    withdraw,
+)
+from tests.faults.world import ADDRESSES, CREDIT_KEY, START, account
+
+CASES = (
+    # --- settlement
+    Case(
+        "settlement.outcomes",
+        "slot 1",
+        after=edited(SETTLEMENT, "SlotSettled", 1, outcomes=bytes(8)),
+        story="a slot is settled by other outcomes than were reported",
+        also=(
+            "settlement.payment",
+            "pools.matched",
+            "settlement.penalty",
+            "treasury.causes",
+            "certificates.credits",
+        ),
+    ),
+    Case(
+        "settlement.final",
+        "not before",
+        {"wait": lambda seconds: 0},
+        story="a slot is settled before the dispute window ends",
+    ),
+    Case("settlement.final", "voided", after=voided, story="a slot is settled by a report that was voided"),
+    Case(
+        "settlement.bounds",
+        "milli-lanes",
+        {"outcomes": lambda packed: b"\0\0\xff\xff" + packed[4:]},
+        story="more compute is reported than was bought",
+        also=("reports.outcomes", "settlement.payment", "settlement.penalty", "treasury.causes"),
+    ),
+    Case(
+        "settlement.bounds",
+        "Wh matched",
+        {"outcomes": lambda packed: packed[:4] + b"\0\0\xff\xff" + packed[8:]},
+        story="more green energy is matched than was bought",
+        also=(
+            "reports.outcomes",
+            "settlement.payment",
+            "pools.matched",
+            "treasury.causes",
+            "certificates.credits",
+        ),
+    ),
+    Case(
+        "settlement.payment",
+        "refundMicro",
+        after=edited(SETTLEMENT, "SlotSettled", 1, refundMicro=2_541),
+        story="a refund is skipped",
+    ),
+    Case(
+        "settlement.payment",
+        "computeMicro",
+        after=edited(SETTLEMENT, "SlotSettled", 0, computeMicro=299),
+        story="a site is paid less than it earned",
+    ),
+    Case(
+        "settlement.penalty",
+        "penaltyMicro",
+        after=edited(SETTLEMENT, "SlotSettled", 1, penaltyMicro=39),
+        story="a penalty is lowered",
+    ),
+    Case(
+        "settlement.refund",
+        "slot 1",
+        after=second_settlement("SlotRefunded", refundMicro=1),
+        story="a slot is refunded that was settled",
+        also=("settlement.once", "treasury.causes"),
+    ),
+    Case(
+        "settlement.once",
+        "slot 1",
+        after=repeated(SETTLEMENT, "SlotSettled", 1),
+        story="a slot is settled twice",
+        also=("pools.matched", "treasury.causes", "certificates.credits"),
+    ),
+    Case(
+        "settlement.once",
+        "neither",
+        after=dropped(SETTLEMENT, "SlotSettled", 1),
+        story="a slot is never settled",
+        also=("treasury.causes", "certificates.credits"),
+    ),
+    # --- pools
+    Case(
+        "pools.leaf",
+        "not proven",
+        {"position": leaf_word(quantity=1)},
+        story="a leaf is changed on its way to the contract",
+        also=("pools.twin", "pools.metered"),
+    ),
+    Case(
+        "pools.twin",
+        "meter 103 seq 2",
+        {"position": leaf_word(quantity=1)},
+        story="two leaves for one reading",
+        also=("pools.leaf", "pools.metered"),
+    ),
+    Case(
+        "pools.metered",
+        "meteredWh",
+        after=edited(SETTLEMENT, "PlantMetered", 1, meteredWh=151),
+        story="a plant's metered energy is overstated",
+    ),
+    Case(
+        "pools.metered",
+        "marked missing",
+        {"position": missing_position},
+        story="a plant that reported is passed off as missing",
+    ),
+    Case(
+        "pools.metered",
+        "PlantMetered",
+        after=dropped(SETTLEMENT, "PlantMetered", 1),
+        story="a plant is left out of its pool",
+        also=("pools.paid", "treasury.causes"),
+    ),
+    Case(
+        "pools.penalty",
+        "3750",
+        after=edited(SETTLEMENT, "PlantMetered", 1, penaltyMicro=3_751),
+        story="a plant's penalty is raised",
+    ),
+    Case(
+        "pools.matched",
+        "slot 1 zone 0",
+        after=edited(SETTLEMENT, "PoolMetered", 1, deliveredWh=149),
+        story="a pool matches more than it delivered",
+    ),
+    Case(
+        "pools.matched",
+        "moneyMicro",
+        after=edited(SETTLEMENT, "PoolPaid", 0, moneyMicro=4_001),
+        story="a pool is paid more than was matched",
+        also=("pools.paid",),
+    ),
+    Case(
+        "pools.paid",
+        "plant 7",
+        after=edited(SETTLEMENT, "PlantPaid", 0, mintedWh=1),
+        story="a certificate is minted for a matched Wh",
+        also=("certificates.minted",),
+    ),
+    Case("pools.once", "PoolPaid", after=repeated(SETTLEMENT, "PoolPaid"), story="a pool is paid twice"),
+    Case(
+        "pools.once",
+        "meter 103",
+        {"position": leaf_word(start=START)},
+        story="one metered interval is used for two slots",
+        also=("pools.leaf", "pools.twin"),
+    ),
+    Case(
+        "pools.complete",
+        "slot 1 zone 0",
+        after=dropped(SETTLEMENT, "PoolPaid", 1),
+        story="a pool is never paid",
+    ),
+    # --- treasury
+    Case(
+        "treasury.ledger",
+        account("site"),
+        after=lambda world: world.ledger[account("site")].__setitem__(0, 5),
+        story="the ledger owes an account less than its history",
+        also=("treasury.total",),
+    ),
+    Case(
+        "treasury.ledger",
+        "never negative",
+        after=edited("Treasury", "Deposited", 0, amountMicro=1),
+        story="money is withdrawn that was never deposited",
+        also=("treasury.total",),
+    ),
+    Case(
+        "treasury.balanced",
+        "postings of",
+        after=edited("Treasury", "Posted", 0, available=1),
+        story="a posting makes money",
+        also=("treasury.causes", "treasury.ledger", "treasury.total"),
+    ),
+    Case(
+        "treasury.causes",
+        "for OrderCleared",
+        after=edited("Treasury", "Posted", 0, available=-1),
+        story="a buyer is charged more than the clearing cost",
+        also=("treasury.ledger", "treasury.balanced", "treasury.total"),
+    ),
+    Case(
+        "treasury.causes",
+        "for SlotSettled",
+        after=edited(SETTLEMENT, "SlotSettled", 0, outcomes=bytes(16)),
+        story="money is paid for outcomes that were not delivered",
+        also=(
+            "settlement.outcomes",
+            "settlement.payment",
+            "pools.matched",
+            "settlement.penalty",
+            "certificates.credits",
+        ),
+    ),
+    Case(
+        "treasury.causes",
+        "for nothing",
+        after=repeated("Treasury", "Posted", 0),
+        story="money moves for no reason",
+        also=("treasury.ledger",),
+    ),
+    Case(
+        "treasury.total",
+        "Treasury.totalMicro",
+        views(total_micro=1),
+        story="the Treasury's total hides a debt",
+    ),
+    Case(
+        "treasury.total",
+        "token balance",
+        views(token_balance_micro=1),
+        story="tokens left the Treasury without a withdrawal",
+    ),
+    Case(
+        "treasury.withdrawals",
+        "at most the requested 0",
+        after=withdraw,
+        story="a withdrawal nobody asked for",
+        also=("treasury.ledger", "treasury.total"),
+    ),
+    # --- certificates
+    Case(
+        "certificates.minted",
+        account("plant"),
+        after=edited("Certificates", "TransferSingle", 0, value=301),
+        story="more certificates are minted than Wh were metered",
+        also=("certificates.supply",),
+    ),
+    Case(
+        "certificates.minted",
+        account("buyer-a"),
+        after=repeated("Certificates", "TransferSingle", 1),
+        story="credits are minted twice, as in two registries",
+        also=("certificates.supply",),
+    ),
+    Case(
+        "certificates.retired",
+        "retired in",
+        after=edited("Certificates", "Retired", 0, amount=1),
+        story="a Wh is used without retiring its certificate",
+        also=("certificates.supply",),
+    ),
+    Case(
+        "certificates.credits",
+        "mg credited",
+        after=edited("Treasury", "Earned", 0, mg=182_801),
+        story="a buyer earns more credit than was avoided",
+    ),
+    Case(
+        "certificates.credits",
+        "no more claimed",
+        after=edited(SETTLEMENT, "Credited", 0, grams=252),
+        story="more grams are claimed than were earned",
+        also=("certificates.minted",),
+    ),
+    Case(
+        "certificates.credits",
+        "creditMgOf",
+        views(credits_mg={(account("buyer-a"), CREDIT_KEY): 349}),
+        story="the contract forgot credit",
+        by="accident",
+    ),
+    Case(
+        "certificates.supply",
+        " retired",
+        after=repeated("Certificates", "Retired"),
+        story="a certificate is retired twice",
+        also=("certificates.retired",),
+    ),
+    Case(
+        "certificates.supply",
+        "of " + account("plant"),
+        views(
+            holdings={
+                (account("plant"), 1 << 248 | 201710 << 224 | 1 << 200 | int(ADDRESSES["Settlement"], 16)): 1
+            }
+        ),
+        story="an account holds certificates that were moved away",
+    ),
+)
