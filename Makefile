@@ -121,7 +121,7 @@ test-web: web ## the web's style, rules and budgets
 
 e2e: build web ## journeys in Chromium against a real market day
 	@bash scripts/install_chromium.sh
-	@$(PYTEST) tests/e2e
+	@$(BIN)/python -m pytest -p no:ape_test -n 0 tests/e2e
 
 # --- checks -----------------------------------------------------------------
 # Two workers, a file each at a time; ape's plugin is not needed and slow to load.

@@ -25,6 +25,7 @@ from backend.api.routers import (
     invoices,
     jobs,
     listings,
+    lookup,
     market,
     offers,
     openadr,
@@ -44,7 +45,7 @@ ROUTERS = tuple(
     module.router
     for module in (
         market, planning, jobs, batches, orders, offers, templates, agreements, invoices, certificates,
-        listings,
+        listings, lookup,
         reports, evidence, stream, sessions, organisation, webhooks, flex, health,
     )
 )  # fmt: skip

@@ -3,12 +3,14 @@ import { lazy, Suspense } from "react";
 import { Route, Switch } from "wouter";
 import Market from "./market/page";
 import { useText } from "./prefs";
+import { Shell } from "./shell/shell";
 import { Empty, Page, Skeleton } from "./ui/kit";
-import { Shell } from "./ui/shell";
 
 const pages = {
   "/orders/new": lazy(() => import("./orders/composer")),
   "/orders/:hash": lazy(() => import("./orders/order")),
+  "/invoices/:hash": lazy(() => import("./orders/invoice")),
+  "/transactions/:hash": lazy(() => import("./orders/transaction")),
   "/orders": lazy(() => import("./orders/list")),
   "/agreements/:agreement": lazy(() => import("./orders/agreement")),
   "/evidence": lazy(() => import("./evidence/page")),

@@ -3,7 +3,6 @@ import type { Schemas } from "../src/api/client";
 import { meritOf, sellable } from "../src/market/merit";
 import * as model from "../src/market/model";
 import { neededFor, type Obstacle, obstacleOf, type Situation, suggestedLimit } from "../src/orders/obstacle";
-import { reached } from "../src/orders/stage";
 import { stepPath, ticks } from "../src/ui/chart";
 
 const zone = (
@@ -211,9 +210,6 @@ describe("the one button", () => {
   });
   test("the suggested limit is never below the price", () => {
     for (const price of [0, 1, 7, 99_999]) expect(suggestedLimit(price)).toBeGreaterThanOrEqual(price);
-  });
-  test("stages", () => {
-    expect((["open", "clearing", "cleared", "delivering", "settled"] as const).map(reached)).toEqual([1, 1, 2, 3, 4]);
   });
 });
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser, Page, expect
 
 ROOT = Path(__file__).resolve().parents[2]
+expect.set_options(timeout=20_000)  # a transaction waits for the node and the indexer
 SCREENSHOTS = ROOT / ".build" / "screenshots"
 
 
@@ -30,8 +30,6 @@ class Visitor:
             f"if (!localStorage.getItem('bitwatt.preferences')) "
             f"localStorage.setItem('bitwatt.preferences', '{chosen}')"
         )
-        if "BITWATT_E2E_RPC" in os.environ:
-            context.add_init_script(f"localStorage.setItem('bitwatt.rpc', '{os.environ['BITWATT_E2E_RPC']}')")
         page = context.new_page()
         page.set_default_timeout(15_000)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))

@@ -48,7 +48,8 @@ def zone_mask(zones: list[int] | None, known: frozenset[int]) -> int:
     return sum(1 << zone for zone in set(known if zones is None else zones))
 
 
-def _views(session: Session, rows: list[OrderRow], now: int) -> list[OrderOut]:
+def order_views(session: Session, rows: list[OrderRow], now: int) -> list[OrderOut]:
+    """The rows as the API shows them."""
     outcomes = orders.outcomes(session, rows, now)
     return [_view(row, outcomes[row.order_hash]) for row in rows]
 
@@ -132,7 +133,7 @@ def _answer(view: OrderOut, status: int) -> Response:
 def _placed_before(context: Context, order_hash: str) -> Response:
     with context.store.reading() as session:
         row = session.get_one(OrderRow, order_hash)
-        return _answer(_views(session, [row], context.market_now())[0], 200)
+        return _answer(order_views(session, [row], context.market_now())[0], 200)
 
 
 def _place_slowly(
@@ -175,7 +176,7 @@ def list_orders(
     with context.store.reading() as session:
         rows = session.exec(query.order_by(col(OrderRow.seen_id).desc()).limit(page.limit + 1)).all()
         items, following = split_page(rows, page.limit, lambda row: (row.seen_id,))
-        views = _views(session, list(items), now)
+        views = order_views(session, list(items), now)
     return Page[OrderOut](
         items=[view for view in views if state in (None, view.state)], next_cursor=following
     )
@@ -186,7 +187,7 @@ def read_order(context: Ctx, principal: Reader, order_hash: Hash) -> OrderOut:
     """One order and what became of it."""
     with context.store.reading() as session:
         row = orders.get_own_order(session, principal, order_hash)
-        return _views(session, [row], context.market_now())[0]
+        return order_views(session, [row], context.market_now())[0]
 
 
 @router.get("/{order_hash}/typed-data", responses=responses(404))

@@ -59,7 +59,9 @@ function Detail({ data }: { data: Schemas["AgreementDetail"] }) {
               [t.agreement.seller, <Hex key="s" value={data.seller} />],
             ]}
           />
-          <p className="note">{t.agreement.why}</p>
+          <p className="note">
+            {t.agreement.why} <Link href={`/orders/${data.order_hash}`}>{t.agreement.order}</Link>
+          </p>
         </Card>
         <Card title={t.agreement.money}>
           <table>

@@ -8,8 +8,8 @@ import type { Ask } from "../market/quote";
 import { usePreferences } from "../prefs";
 import { Card, useErrorText } from "../ui/kit";
 import { useWallet } from "../wallet/context";
-import { call, fundsOf, send, TransactionFailed } from "../wallet/money";
-import { rejected } from "../wallet/providers";
+import { send } from "../wallet/follow";
+import { call, fundsOf } from "../wallet/money";
 import { neededFor, type Obstacle, obstacleOf } from "./obstacle";
 
 interface Props {
@@ -61,8 +61,9 @@ export function Placing({ chain, ask, limit, price, feasible, raise }: Props) {
     approved: funds.data?.approved ?? 0n,
   });
   const missing = needed - (funds.data?.available ?? 0n);
+  const shown = money(missing > 0n ? missing : 0n, language);
   const transact = (name: string, method: string, args: unknown[]) =>
-    send(source!.provider, address!, call(chain, name, method, args));
+    send(source!.provider, address!, call(chain, name, method, args), t.order.obstacle[obstacle](shown));
   const treasury = chain.contracts.Treasury!.address;
 
   const actions: Record<Obstacle, (() => unknown) | null> = {
@@ -92,8 +93,7 @@ export function Placing({ chain, ask, limit, price, feasible, raise }: Props) {
       await actions[obstacle]?.();
       await funds.refetch();
     } catch (error) {
-      if (rejected(error)) setProblem(t.wallet.rejected);
-      else setProblem(error instanceof TransactionFailed ? t.order.txFailed(error.message) : words(error));
+      setProblem(words(error));
     } finally {
       setBusy(false);
     }
@@ -126,7 +126,7 @@ export function Placing({ chain, ask, limit, price, feasible, raise }: Props) {
         aria-busy={busy}
         onClick={act}
       >
-        {busy ? t.order.working : t.order.obstacle[obstacle](money(missing > 0n ? missing : 0n, language))}
+        {busy ? t.order.working : t.order.obstacle[obstacle](shown)}
       </button>
       {problem && (
         <p className="decline" role="alert">

@@ -5,8 +5,7 @@ import { api, type Schemas, take } from "../api/client";
 import { usePreferences } from "../prefs";
 import { Field, useErrorText } from "../ui/kit";
 import { useWallet } from "../wallet/context";
-import { send } from "../wallet/money";
-import { rejected } from "../wallet/providers";
+import { send } from "../wallet/follow";
 
 export function Retire({ holding, done }: { holding: Schemas["HoldingOut"]; done: () => void }) {
   const { text: t } = usePreferences();
@@ -26,11 +25,11 @@ export function Retire({ holding, done }: { holding: Schemas["HoldingOut"]; done
     try {
       const body = { certificate_id: holding.certificate_id, amount: Number(amount), beneficiary, purpose };
       const transaction = await take(api.POST("/api/v1/certificates/retirements/transaction", { body }));
-      await send(source!.provider, address!, transaction);
+      await send(source!.provider, address!, transaction, t.certificate.retire);
       await client.invalidateQueries();
       done();
     } catch (error) {
-      setProblem(rejected(error) ? t.wallet.rejected : words(error));
+      setProblem(words(error));
     } finally {
       setBusy(false);
     }

@@ -4,6 +4,8 @@ import { type ReactNode, useId, useState } from "react";
 import { ApiError, Unreachable } from "../api/client";
 import { short } from "../format";
 import { useText } from "../prefs";
+import { TransactionFailed } from "../wallet/activity";
+import { rejected } from "../wallet/providers";
 
 export function Page({ title, lead, children }: { title: string; lead?: string; children: ReactNode }) {
   return (
@@ -49,7 +51,10 @@ export function Empty({ title, children }: { title: string; children?: ReactNode
 export function useErrorText(): (error: unknown) => string {
   const t = useText();
   return (error) => {
+    if (rejected(error)) return t.wallet.rejected;
+    if (error instanceof TransactionFailed) return t.activity.ended[error.fate](short(error.hash));
     if (error instanceof Unreachable) return t.state.unreachable;
+    if (error instanceof Error && /insufficient funds/i.test(error.message)) return t.wallet.noGas;
     if (error instanceof ApiError)
       return error.problem.mend ? `${error.problem.detail}: ${error.problem.mend}` : error.problem.detail;
     return error instanceof Error ? error.message : String(error);

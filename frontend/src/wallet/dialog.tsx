@@ -7,7 +7,7 @@ import { short } from "../format";
 import { useText } from "../prefs";
 import { Failure, useErrorText } from "../ui/kit";
 import { useWallet } from "./context";
-import { devSource, discover, rejected, type Source } from "./providers";
+import { devSource, discover, type Source } from "./providers";
 
 export default function WalletDialog() {
   const t = useText();
@@ -41,7 +41,7 @@ export default function WalletDialog() {
       const [account] = (await source.provider.request({ method: "eth_requestAccounts" })) as string[];
       if (account) await connect(source, account);
     } catch (error) {
-      setProblem(rejected(error) ? t.wallet.rejected : words(error));
+      setProblem(words(error));
     }
   };
   return (

@@ -38,23 +38,3 @@ export function call(chain: Chain, name: string, functionName: string, args: unk
   const { address, abi } = chain.contracts[name]!;
   return { to: address, data: encodeFunctionData({ abi: abi as unknown as Abi, functionName, args }) };
 }
-
-/** The transaction was mined and failed, or is not mined in time. */
-export class TransactionFailed extends Error {}
-
-/** Sends and waits until it is mined; returns its hash. */
-export async function send(provider: Provider, from: string, tx: { to: string; data: string }): Promise<string> {
-  const params = [{ from, to: tx.to, data: tx.data }];
-  const hash = (await provider.request({ method: "eth_sendTransaction", params })) as string;
-  for (let waited = 0; waited < 120; waited++) {
-    const receipt = (await provider.request({ method: "eth_getTransactionReceipt", params: [hash] })) as {
-      status: string;
-    } | null;
-    if (receipt) {
-      if (receipt.status !== "0x1") throw new TransactionFailed(hash);
-      return hash;
-    }
-    await new Promise((resolve) => setTimeout(resolve, waited < 10 ? 200 : 1000));
-  }
-  throw new TransactionFailed(hash);
-}

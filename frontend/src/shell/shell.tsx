@@ -1,17 +1,31 @@
 /** Header, navigation, banners. */
 import { useQuery } from "@tanstack/react-query";
-import { lazy, type ReactNode, Suspense, useSyncExternalStore } from "react";
+import { lazy, type ReactNode, Suspense, useEffect, useState, useSyncExternalStore } from "react";
 import { Link, useLocation } from "wouter";
 import { short } from "../format";
 import { usePreferences } from "../prefs";
 import type { Clock } from "../time";
+import { useActivity } from "../wallet/activity";
 import { useWallet } from "../wallet/context";
 
 const WalletDialog = lazy(() => import("../wallet/dialog"));
+const panels = { search: lazy(() => import("./search")), activity: lazy(() => import("./activity")) };
+type Panel = keyof typeof panels;
 
 export function Shell({ children }: { children: ReactNode }) {
   const { text: t } = usePreferences();
   const { choosing } = useWallet();
+  const [panel, setPanel] = useState<Panel | null>(null);
+  const Open = panel && panels[panel];
+  useEffect(() => {
+    const listen = (event: KeyboardEvent) => {
+      if (event.key !== "k" || !(event.ctrlKey || event.metaKey)) return;
+      event.preventDefault();
+      setPanel("search");
+    };
+    window.addEventListener("keydown", listen);
+    return () => window.removeEventListener("keydown", listen);
+  }, []);
   return (
     <>
       <a className="skip" href="#main">
@@ -25,7 +39,7 @@ export function Shell({ children }: { children: ReactNode }) {
           BitWatt
         </Link>
         <Navigation />
-        <Tools />
+        <Tools open={setPanel} />
       </header>
       <Banner />
       <main id="main" tabIndex={-1}>
@@ -34,6 +48,11 @@ export function Shell({ children }: { children: ReactNode }) {
       {choosing && (
         <Suspense fallback={null}>
           <WalletDialog />
+        </Suspense>
+      )}
+      {Open && (
+        <Suspense fallback={null}>
+          <Open close={() => setPanel(null)} />
         </Suspense>
       )}
     </>
@@ -50,6 +69,7 @@ function Navigation() {
     ["/certificates", t.nav.certificates],
     ["/provider", t.nav.provider],
     ["/supplier", t.nav.supplier],
+    ["/vpp", t.nav.vpp],
     ["/grid", t.nav.grid],
   ] as const;
   return (
@@ -69,11 +89,25 @@ function Navigation() {
 
 const CLOCKS: readonly Clock[] = ["market", "utc", "local"];
 
-function Tools() {
+function Tools({ open }: { open: (panel: Panel) => void }) {
   const { text: t, language, theme, clock, change } = usePreferences();
   const { address, session, choose, signOut } = useWallet();
+  const pending = useActivity().filter((entry) => entry.fate === "pending").length;
   return (
     <div className="tools">
+      <button type="button" aria-label={t.search.title} title="Ctrl K" onClick={() => open("search")}>
+        <svg viewBox="0 0 24 24" aria-hidden="true">
+          <circle cx="10.5" cy="10.5" r="6.5" />
+          <path d="m15 16.4 1.4-1.4 5 5-1.4 1.4z" />
+        </svg>
+      </button>
+      <button type="button" aria-label={t.activity.title} onClick={() => open("activity")}>
+        <svg viewBox="0 0 24 24" aria-hidden="true">
+          <circle cx="12" cy="12" r="8.5" />
+          <path d="M11 7h2v4.6l3.2 1.9-1 1.7-4.2-2.5z" />
+        </svg>
+        {pending > 0 && <small>{pending}</small>}
+      </button>
       <select
         aria-label={t.nav.clock}
         value={clock}
