@@ -60,7 +60,7 @@ def _turns(
             return
         plan, price = _planned(book, tab, lanes, exact and turn == 0)
         dispatch = whole_dispatch(book, plan)
-        lanes = clear_plain(residual_book(book, dispatch, plan, price), lanes)
+        lanes = clear_plain(residual_book(book, dispatch, plan, price), None)
         yield lift(book, tab, lanes, dispatch)
         yield lift(book, tab, with_idle_prices(book, tab, lanes, price), dispatch)
 
