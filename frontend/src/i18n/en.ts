@@ -9,7 +9,6 @@ export const en = {
     provider: "Provider",
     supplier: "Supplier",
     grid: "Grid",
-    vpp: "VPP",
     theme: "Switch between light and dark",
     clock: "Clock",
     missing: "Nothing here",

@@ -11,7 +11,6 @@ export const zh: Dictionary = {
     provider: "算力方",
     supplier: "供电方",
     grid: "电网",
-    vpp: "虚拟电厂",
     theme: "切换浅色与深色",
     clock: "时钟",
     missing: "这里没有内容",

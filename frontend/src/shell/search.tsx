@@ -15,8 +15,8 @@ const hrefOf = (hit: Found): string =>
     order: `/orders/${hit.id}`,
     agreement: `/agreements/${hit.id}`,
     transaction: `/transactions/${hit.id}`,
-    certificate: `/certificates/${hit.id}`,
-    account: `/orders?account=${hit.id}`,
+    certificate: "/certificates",
+    account: "/orders",
     report: `/evidence?start=${hit.start}`,
   })[hit.kind];
 

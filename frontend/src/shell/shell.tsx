@@ -69,7 +69,6 @@ function Navigation() {
     ["/certificates", t.nav.certificates],
     ["/provider", t.nav.provider],
     ["/supplier", t.nav.supplier],
-    ["/vpp", t.nav.vpp],
     ["/grid", t.nav.grid],
   ] as const;
   return (
