@@ -91,7 +91,7 @@ invariants: build ## the laws of the whole market over ten thousand random lives
 mutants: build ## every hand-made mistake in the contracts must be noticed
 	@$(PYTHON) scripts/mutants.py
 
-slither: build .build/prove/tools ## static analysis; findings are answered in docs/security.md
+slither: build .build/prove/tools ## static analysis of the contracts; not yet run to its end, see docs/security.md
 	@PATH=$(CURDIR)/$(PROVE):$(PATH) $(PROVE)/slither . --config-file slither.config.json
 
 test-gas: build ## fails where a figure is more than 2 % above tests/bench/gas.json
