@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from threading import Lock
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, LargeBinary, Numeric, String
@@ -19,11 +20,25 @@ _PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
 _SHIFTS = tuple(range(120, -1, -10))
 
 
+_issued = Lock()
+_newest = 0
+
+
 def new_id(at_ms: int | None = None) -> str:
-    """A 26-character id whose text order is its time order (48 bits of milliseconds, 80 random bits)."""
+    """A 26-character id whose text order is its time order (48 bits of milliseconds, 80 random bits).
+
+    Ids of one process rise strictly, also within a millisecond or when the clock steps back: what is written
+    together keeps its order. An id for a given `at_ms` stands apart from that.
+    """
+    global _newest
     value = ((at_ms if at_ms is not None else time.time_ns() // 1_000_000) << 80) | int.from_bytes(
         os.urandom(10)
     )
+    if at_ms is None:
+        with _issued:
+            if value <= _newest:
+                value = _newest + 1 + int.from_bytes(os.urandom(5))
+            _newest = value
     return "".join([_PAIRS[(value >> shift) & 1023] for shift in _SHIFTS])
 
 

@@ -15,12 +15,26 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 SOLCX = ROOT / ".build" / "solcx"
 PROFILE = tomllib.loads((ROOT / "foundry.toml").read_text())["profile"]["default"]
-LIBRARIES = ("OfferDesk", "ReleaseDesk", "ClearDesk", "PoolDesk")
+LIBRARIES = (
+    "OfferDesk",
+    "ReleaseDesk",
+    "ClearDesk",
+    "PoolDesk",
+    "ReadingLib",
+    "ProvenDesk",
+    "ChunkOpening",
+    "SellerBound",
+    "MakerBook",
+)
 PRODUCT = {
     "BundleMarket",
     "Certificates",
+    "Challenges",
     "DeliveryOracle",
     "DevToken",
+    "FlexMarket",
+    "OptimisticMarket",
+    "PointsMarket",
     "Registry",
     "Settlement",
     "Treasury",

@@ -27,7 +27,8 @@ _OPEN_READS = (
     "/batches/{batch_id}/prices /batches/{batch_id}/curves /agreements /agreements/{agreement} "
     "/plants/{plant_id}/deliveries /certificates/{certificate_id}/history /certificates/retirements /reports "
     "/reports/{start} /reports/{start}/readings /reports/{start}/outcomes "
-    "/events /archive/{kind}/{digest} /stream /listings /listings/{offer_hash}"
+    "/events /archive/{kind}/{digest} /stream /listings /listings/{offer_hash} "
+    "/search /transactions/{tx_hash} /cleared-orders/{order_hash}"
 )
 _OPEN_POSTS = "/quotes /session/nonce /session /session/demo /oauth/token"
 OPEN = {("GET", path) for path in _OPEN_READS.split()} | {("POST", path) for path in _OPEN_POSTS.split()}
@@ -56,7 +57,8 @@ def address_of(path: str) -> str:
         "member_id": "0" * 26, "key_id": "0" * 26, "client_id": "0" * 26, "template_id": "0" * 26,
         "order_hash": "0x" + "ab" * 32, "offer_hash": "0x" + "ab" * 32, "agreement": "1-0-0", "batch_id": "1",
         "plant_id": "7", "certificate_id": "1", "start": "900", "kind": "book", "digest": "ab" * 32,
-        "job_id": "0" * 26, "webhook_id": "0" * 26, "month": "2017-10",
+        "tx_hash": "0x" + "ab" * 32, "resource_id": "0" * 26, "job_id": "0" * 26, "webhook_id": "0" * 26,
+        "month": "2017-10",
     }  # fmt: skip
     return re.sub(r"\{(\w+)\}", lambda match: places[match[1]], path)
 
