@@ -103,7 +103,8 @@ def test_two_senders_of_one_key_never_send_twice(chain: MarketChain, store: Stor
     for _ in range(10):
         one.step()
         other.step()
-    assert {row.state for row in rows(store)} == {"mined"} and zones_on_chain(chain) == 8
+    # the node may mine many blocks meanwhile: then the first ones are final already
+    assert {row.state for row in rows(store)} <= {"mined", "final"} and zones_on_chain(chain) == 8
 
 
 def test_a_dropped_transaction_is_sent_again(chain: MarketChain, store: Store) -> None:
