@@ -309,6 +309,7 @@ def notify(due: Sequence[Notice], settings: Settings) -> int:
     """Calls the subscribers back, each once within five seconds; how many answered with success.
 
     A subscriber that misses a call reads the objects again: notices carry nothing that cannot be listed.
+    Calls about two changes made at once may arrive in either order.
     """
     heard = 0
     for notice in due:

@@ -196,6 +196,6 @@ def test_subscribers_are_called_back(vtn: tuple[str, World]) -> None:
     while len(Subscriber.heard) < 2 and time.time() < end:
         time.sleep(0.05)
     listener.shutdown()
-    assert [(token, body["operation"], body["object"]["id"]) for token, body in Subscriber.heard] == [
-        ("Bearer t0", "CREATE", event), ("Bearer t0", "DELETE", event),
-    ]  # fmt: skip
+    heard = {(token, body["operation"], body["object"]["id"]) for token, body in Subscriber.heard}
+    assert heard == {("Bearer t0", "CREATE", event), ("Bearer t0", "DELETE", event)}
+    assert len(Subscriber.heard) == 2  # in either order: the two calls may overtake one another
