@@ -12,7 +12,8 @@ export OPENBLAS_NUM_THREADS := 1
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.build/pycache
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: campaign-oracle help web test-web e2e setup build demo test test-unit test-property test-contracts gas test-gas test-integration lint bench lock clean
+.PHONY: help setup build kernels web demo lint security test test-unit test-property test-contracts test-gas test-integration test-web
+.PHONY: e2e bench gas fuzz prove halmos invariants mutants slither campaign-oracle campaign-vpp contract-docs lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -58,7 +59,7 @@ SOLIDITY := $(shell find contracts -name '*.sol')
 
 build: setup .build/contracts ## compile the contracts, write backend/chain/artifacts
 
-demo: build ## the embedded market day, end to end
+demo: build kernels ## the embedded market day, end to end
 	@$(BIN)/bitwatt demo --out runs/demo --fresh
 
 test-contracts: build ## the contracts' law
@@ -127,6 +128,14 @@ e2e: build web ## journeys in Chromium against a real market day
 # Two workers, a file each at a time; ape's plugin is not needed and slow to load.
 PYTEST := $(BIN)/python -m pytest -p no:ape_test -n 2 --dist loadfile
 
+# What the kernels import decides what they compile to, which numba's own cache does not see.
+.build/kernels: $(shell find backend/market backend/vpp -name '*.py') scripts/compile_kernels.py .build/python
+	@rm -rf .build/numba
+	@$(BIN)/python scripts/compile_kernels.py
+	@touch $@
+
+kernels: .build/kernels ## compile the numba kernels
+
 lint: setup ## style and types
 	@$(BIN)/ruff check bitwatt backend oracle audit scripts tests
 	@$(BIN)/ruff format --check bitwatt backend oracle audit scripts tests
@@ -139,12 +148,15 @@ security: setup ## static security checks, and no secret in the tree
 fuzz: setup ## coverage-guided fuzzing of every parser, eleven minutes; FUZZ_SECONDS=... for another time
 	@$(BIN)/python tests/fuzz/campaign.py $(if $(FUZZ_SECONDS),--seconds $(FUZZ_SECONDS))
 
-test: lint security test-unit test-property test-contracts test-gas test-integration test-web ## everything, fast parts first
+# compilers and linters use one core each
+test: ## everything, fast parts first
+	@$(MAKE) --no-print-directory -j 2 --output-sync lint security kernels build web
+	@$(MAKE) --no-print-directory test-unit test-property test-contracts test-gas test-integration test-web
 
-test-unit: build ## rules, one by one
+test-unit: build kernels ## rules, one by one
 	@$(PYTEST) tests/unit tests/fuzz
 
-test-property: build ## laws under random input
+test-property: build kernels ## laws under random input
 	@$(PYTEST) tests/property
 
 test-integration: build ## real chain, real processes
