@@ -13,6 +13,7 @@ from oracle.wire.reading import DOMAIN as READING_DOMAIN
 from oracle.wire.reading import Reading, decode_reading
 
 _READING_START = re.compile(re.escape(b"\xab\x00\x71" + READING_DOMAIN.encode()))
+_KEYS = (list(range(9)), list(range(10)))
 _TAG_BYTES = 3 + len(READING_DOMAIN)
 _MAX_PAYLOAD = 256
 
@@ -65,6 +66,7 @@ class Parsed:
     devices: tuple[Device, ...] = ()
     items: tuple[Item, ...] = ()
     outcomes: tuple[Outcomes, ...] = ()
+    machines: tuple[tuple[bytes, bytes], ...] = ()
     problem: str = ""
     damage: tuple[str, ...] = ()
 
@@ -75,7 +77,7 @@ def read_bundle(data: bytes) -> Parsed:
         table = cbor.decode(data)
     except (WireError, RecursionError) as error:
         return _salvage(data, str(error))
-    if not isinstance(table, dict) or list(table) != list(range(9)) or table[0] != DOMAIN:
+    if not isinstance(table, dict) or list(table) not in _KEYS or table[0] != DOMAIN:
         return _salvage(data, f"is not a {DOMAIN!r} map")
     damage: list[str] = []
     header = (table[1], table[2], table[3], table[4], table[5])
@@ -86,7 +88,8 @@ def read_bundle(data: bytes) -> Parsed:
     outcomes = [Outcomes(*row) for row in _rows(table[8], "iiib", "outcome", damage)]
     rows = _rows(table[7], "bbii", "reading", damage)
     items = tuple(_item(position, *row) for position, row in enumerate(rows))
-    return Parsed(header, tuple(devices), items, tuple(outcomes), "", tuple(damage))
+    machines = [(row[0], row[1]) for row in _rows(table.get(9, []), "bb", "machine", damage)]
+    return Parsed(header, tuple(devices), items, tuple(outcomes), tuple(machines), "", tuple(damage))
 
 
 def _fits(row: Sequence[object], kinds: str) -> bool:
@@ -134,7 +137,7 @@ def _salvage(data: bytes, problem: str) -> Parsed:
         damage.append(
             f"no reading could be read at fault; {len(items)} are whole, the last ends at byte {end}"
         )
-    return Parsed(None, (), tuple(items), (), problem, tuple(damage))
+    return Parsed(None, (), tuple(items), (), (), problem, tuple(damage))
 
 
 def _whole_reading(data: bytes, start: int, position: int) -> tuple[Item, int] | None:

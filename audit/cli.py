@@ -199,6 +199,27 @@ def verify_file(
         raise typer.Exit(1)
 
 
+@app.command("pack")
+def open_evidence_pack(
+    file: Annotated[
+        Path, typer.Argument(help="file of `bitwatt evidence export`", exists=True, dir_okay=False)
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    """Check the evidence of one agreement offline; exit 1 if anything in it does not hold."""
+    from oracle.evidence.pack import open_pack, verdict_text
+    from oracle.wire.errors import WireError
+    from oracle.wire.pack import parse_pack
+
+    try:
+        verdict = open_pack(parse_pack(file.read_bytes()))
+    except (WireError, OSError) as error:
+        _refuse(f"{file}: {error}", as_json)
+    print(json.dumps(verdict, indent=1) if as_json else verdict_text(verdict))
+    if verdict["problems"]:
+        raise typer.Exit(1)
+
+
 @app.command("faults")
 def faults(
     seed: Annotated[int, typer.Option(help="draws the clean days", min=0)] = 0,

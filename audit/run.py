@@ -17,6 +17,7 @@ from audit.checks import (
     publication,
     readings,
     reports,
+    screening,
     settlement,
     treasury,
 )
@@ -33,6 +34,7 @@ TOPICS = (
     evidence,
     reports,
     readings,
+    screening,
     settlement,
     pools,
     postings,

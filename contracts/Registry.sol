@@ -13,6 +13,8 @@ contract Registry is IRegistry, Ownable2Step {
     uint8 private constant SITE_WORKLOAD = 1;
     uint8 private constant PLANT_METER = 2;
 
+    /// @dev Sets a platform status apart from a measurement in `policyHash`.
+    uint256 private constant STATUS_TAG = 256;
     uint256 private constant LONGEST_PAUSE = 3 days;
     uint256 private constant PAUSE_REST = 1 days;
 
@@ -27,6 +29,7 @@ contract Registry is IRegistry, Ownable2Step {
     mapping(uint16 zoneId => string) public override zoneName;
     mapping(uint16 classId => string) public override className;
     mapping(bytes32 measurement => mapping(uint8 evidenceKind => uint256)) public override measurementAllowedFrom;
+    mapping(uint8 evidenceKind => mapping(bytes32 status => bool)) public override tcbStatusAllowed;
     mapping(uint32 siteId => Site) private sites;
     mapping(uint32 plantId => Plant) private plants;
     mapping(uint32 meterId => Device) private devices;
@@ -157,6 +160,19 @@ contract Registry is IRegistry, Ownable2Step {
         measurementAllowedFrom[measurement][evidenceKind] = allowed ? block.timestamp + policyDelay : 0;
 
         emit MeasurementSet(measurement, evidenceKind, allowed, next);
+    }
+
+    /// @inheritdoc IRegistry
+    function setTcbStatus(uint8 evidenceKind, string calldata status, bool allowed) external onlyOperator {
+        require(bytes(status).length != 0, OutOfRange("status", 0));
+        bytes32 name = keccak256(bytes(status));
+
+        bytes32 next = keccak256(abi.encode(policyHash, name, STATUS_TAG + evidenceKind, allowed));
+
+        policyHash = next;
+        tcbStatusAllowed[evidenceKind][name] = allowed;
+
+        emit TcbStatusSet(evidenceKind, status, allowed, next);
     }
 
     /// @inheritdoc IRegistry

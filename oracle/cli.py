@@ -86,7 +86,7 @@ def _run_agents(path: Path, role: str, exit_when_done: bool) -> None:
 @node.command()
 def oracle_node(
     config: Annotated[Path, typer.Option(help="the node's JSON configuration", exists=True, dir_okay=False)],
-    fault: Annotated[str, typer.Option(help="lie or stall; development chains only")] = "",
+    fault: Annotated[str, typer.Option(help="lie, stall or equivocate; development chains only")] = "",
     verbose: Annotated[bool, typer.Option(help="log every step")] = False,
 ) -> None:
     """Run one node of the oracle committee."""
@@ -189,46 +189,52 @@ def evidence_open(
     from backend.chain.addressbook import load_book
     from backend.chain.errors import ChainError
     from backend.chain.rpc import Rpc
+    from oracle.evidence.pack import open_pack, verdict_text
     from oracle.export import compare_with_chain
     from oracle.wire.errors import WireError
-    from oracle.wire.pack import check_pack, parse_pack
+    from oracle.wire.pack import parse_pack
 
     if rpc and not book:
         raise typer.BadParameter("--rpc needs --book")
     try:
         pack = parse_pack(file.read_bytes())
-        findings, results = check_pack(pack)
-        problems = [f"{item.place}: {item.what}: {item.problem}" for item in findings if item.problem]
+        verdict = open_pack(pack)
         if rpc and book:
             with Rpc(rpc) as client:
-                problems += compare_with_chain(pack, client, load_book(book))
+                verdict["problems"] += compare_with_chain(pack, client, load_book(book))
     except (WireError, ChainError, OSError) as error:
         print(error, file=sys.stderr)
         sys.exit(2)
-    delivered = sum(item.delivered_milli_lanes for item in results)
-    matched = sum(item.matched_wh for item in results)
-    if as_json:
-        verdict = {
-            "agreement_id": pack["agreement_id"],
-            "checks": len(findings),
-            "problems": problems,
-            "slots": [
-                {
-                    "start": r.start,
-                    "delivered_milli_lanes": r.delivered_milli_lanes,
-                    "matched_wh": r.matched_wh,
-                }
-                for r in results
-            ],
-        }
-        print(json.dumps(verdict, indent=1))
-    else:
-        print(f"agreement {pack['agreement_id']}: {len(results)} of {pack['slots_due']} slots")
-        print(f"delivered {delivered / 1000:g} VCU-slots, matched {matched:,} Wh")
-        print(f"{len(findings)} checks, {len(problems)} do not hold")
-        for problem in problems:
-            print(f"  {problem}")
-    sys.exit(1 if problems else 0)
+    print(json.dumps(verdict, indent=1) if as_json else verdict_text(verdict))
+    sys.exit(1 if verdict["problems"] else 0)
+
+
+@evidence.command("slash")
+def evidence_slash(
+    proof: Annotated[str, typer.Argument(help="`proof` of a node's GET /equivocations, 0x hexadecimal")],
+    rpc: Annotated[str, typer.Option(help="JSON-RPC endpoint of the chain")],
+    book: Annotated[Path, typer.Option(help="address book", exists=True, dir_okay=False)],
+    key: Annotated[Path, typer.Option(help="key of the sender, 64 hex digits", exists=True, dir_okay=False)],
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Prove on chain that a member signed two reports of one epoch; half of its bond goes to the sender."""
+    from backend.chain.addressbook import load_book
+    from backend.chain.errors import ChainError
+    from backend.chain.rpc import Rpc
+    from oracle.node.chain import OracleContract
+    from oracle.node.config import ConfigError, read_secret
+    from oracle.wire.signed import decode_equivocation
+
+    try:
+        with Rpc(rpc) as client:
+            contract = OracleContract(client, load_book(book), read_secret(key))
+            found = decode_equivocation(bytes.fromhex(proof.removeprefix("0x")), contract.separator)
+            transaction = contract.prove_equivocation(found)
+    except (ValueError, ConfigError, ChainError) as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    told = {"member": found.member, "epoch": found.first.epoch, "transaction": transaction}
+    print(json.dumps(told) if as_json else f"{found.member} is slashed for epoch {found.first.epoch}")
 
 
 archive = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)

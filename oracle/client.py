@@ -54,6 +54,7 @@ class CommitteeClient:
         self._contract = OracleContract(self._rpc, self._book, bytes(31) + b"\1")
         self._nodes = [url.rstrip("/") for url in nodes]
         self.committee: Committee = self._contract.committee(bytes(32))
+        self._bonded = self.committee
 
     def publication(self, document: bytes) -> SignedPublication:
         """A quorum's signatures under a carbon document (CarbonDocument.encode()); raises QuorumMissing."""
@@ -106,6 +107,7 @@ class CommitteeClient:
         return self.devices(requests, collateral)
 
     def _ask(self, path: str, body: bytes) -> dict[str, Any]:
+        self._bonded = self.committee.without(self._contract.unbonded(self.committee.members))
         answers: dict[str, Any] = {}
         with httpx.Client(trust_env=False, timeout=_SECONDS) as client:
             for url in self._nodes:
@@ -123,7 +125,7 @@ class CommitteeClient:
             else:
                 problems.append(f"{url}: {answer.get('problem')}")
         due = digest(self._contract.separator, struct_hash)
-        joined = tally(self.committee, due, signatures)
+        joined = tally(self._bonded, due, signatures)
         if joined is None:
             raise QuorumMissing(f"fewer than {self.committee.quorum} members signed: {'; '.join(problems)}")
         return joined

@@ -87,7 +87,10 @@ def _document(tally: Tally, device: DeviceFact) -> EvidenceDocument | None:
         return None
 
 
-@check("evidence.quote", "quote verified at its attestation: vendor chain, report data, measurement")
+@check(
+    "evidence.quote",
+    "quote verified at its attestation: vendor chain, report data, measurement, platform status",
+)
 def quote(facts: Facts) -> Result:
     tally = Tally()
     collaterals: dict[bytes, Document] = {}
@@ -118,7 +121,11 @@ def quote(facts: Facts) -> Result:
         verdict = verify_device(document, content, device.place.timestamp, facts.chain_id)
         if not verdict.allowed:
             tally.fail(proves(device), "a genuine quote bound to this key", verdict.reason)
-        elif verdict.measurement != device.terms["measurement"]:
+            continue
+        statuses = statuses_at(facts, device.place, device.terms["evidenceKind"])
+        if statuses and verdict.status not in statuses:
+            tally.fail(f"{proves(device)}: platform status", ", ".join(sorted(statuses)), verdict.status)
+        if verdict.measurement != device.terms["measurement"]:
             tally.fail(f"{proves(device)}: measurement", device.terms["measurement"], verdict.measurement)
     return tally.result()
 
@@ -144,6 +151,17 @@ def allowed_at(facts: Facts, place: Place) -> dict[tuple[bytes, int], bool]:
     for event in facts.log("Registry", "MeasurementSet"):
         if (event.block, event.index) < (place.block, place.index):
             found[event.args["measurement"], event.args["evidenceKind"]] = event.args["allowed"]
+    return found
+
+
+def statuses_at(facts: Facts, place: Place, evidence_kind: int) -> set[str]:
+    """The platform statuses that the policy lists at a place for a kind of evidence; empty: it lists none."""
+    found: set[str] = set()
+    for event in facts.log("Registry", "TcbStatusSet"):
+        if (event.block, event.index) < (place.block, place.index):
+            args = event.args
+            if args["evidenceKind"] == evidence_kind:
+                found = found | {args["status"]} if args["allowed"] else found - {args["status"]}
     return found
 
 

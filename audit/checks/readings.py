@@ -15,11 +15,14 @@ from audit.verdict import Result, Tally, check
 from oracle.wire.reading import NO_AGREEMENT, Kind, Reading
 
 SITE_IMPORT, SITE_WORKLOAD, PLANT = 0, 1, 2
-ASSET_OF_KIND = {
-    Kind.GENERATION: PLANT,
-    Kind.SITE_IMPORT: SITE_IMPORT,
-    Kind.JOB_IT_ENERGY: SITE_WORKLOAD,
-    Kind.COMPUTE: SITE_WORKLOAD,
+STORAGE = {Kind.STORAGE_CHARGE: -1, Kind.STORAGE_DISCHARGE: 1}
+ASSETS_OF_KIND = {
+    Kind.GENERATION: {PLANT},
+    Kind.SITE_IMPORT: {SITE_IMPORT, PLANT},
+    Kind.JOB_IT_ENERGY: {SITE_WORKLOAD},
+    Kind.COMPUTE: {SITE_WORKLOAD},
+    Kind.STORAGE_CHARGE: {SITE_IMPORT, PLANT},
+    Kind.STORAGE_DISCHARGE: {SITE_IMPORT, PLANT},
 }
 METERED_SITE_KINDS = (Kind.JOB_IT_ENERGY, Kind.COMPUTE)
 ACTUAL = 0
@@ -152,10 +155,10 @@ def device_table(facts: Facts) -> Result:
         devices = item.bundle.devices
         if devices and (entry.device >= len(devices) or devices[entry.device].meter_id != reading.meter_id):
             tally.fail(where(item, entry), f"a device row of meter {reading.meter_id}", f"row {entry.device}")
-        due = ASSET_OF_KIND.get(Kind(reading.kind))
+        due = ASSETS_OF_KIND.get(Kind(reading.kind), set())
         kinds = {device.terms["assetKind"] for device in history.get(reading.meter_id, [])}
-        if due is not None and due not in kinds:
-            tally.fail(where(item, entry), f"a meter of asset kind {due}", sorted(kinds))
+        if not due & kinds:
+            tally.fail(where(item, entry), f"a meter of asset kind {sorted(due)}", sorted(kinds))
     return tally.result()
 
 
@@ -244,13 +247,13 @@ def nameplate(facts: Facts) -> Result:
     tally = Tally()
     history = devices_by_meter(facts)
     for item, entry, reading in readable(facts):
-        if entry.quality != ACTUAL or reading.kind not in (Kind.GENERATION, Kind.SITE_IMPORT):
+        if entry.quality != ACTUAL or reading.kind not in (Kind.GENERATION, Kind.SITE_IMPORT, *STORAGE):
             continue
         tally.checked += 1
         owner = history.get(reading.meter_id)
         if not owner:
             continue
-        assets = facts.plants if reading.kind == Kind.GENERATION else facts.sites
+        assets = facts.plants if owner[-1].terms["assetKind"] == PLANT else facts.sites
         asset = asset_at(assets, owner[-1].terms["assetId"], item.place)
         if asset is None:
             tally.fail(where(item, entry), "a registered asset", f"asset {owner[-1].terms['assetId']}")
@@ -265,10 +268,12 @@ def nameplate(facts: Facts) -> Result:
     return tally.result()
 
 
-@check("readings.pue", "F2: energy of the jobs of a site and slot <= its import (PUE >= 1)")
+@check("readings.pue", "F2: energy of the jobs of a site and slot <= its import and its storage's (PUE >= 1)")
 def pue(facts: Facts) -> Result:
     tally = Tally()
-    asset_of = {device.meter_id: device.terms["assetId"] for device in facts.devices}
+    at_sites = (device for device in facts.devices if device.terms["assetKind"] != PLANT)
+    asset_of = {device.meter_id: device.terms["assetId"] for device in at_sites}
+    stored: dict[tuple[int, int], int] = defaultdict(int)
     jobs: dict[tuple[int, int], int] = defaultdict(int)
     imports: dict[tuple[int, int], int] = {}
     places: dict[tuple[int, int], str] = {}
@@ -281,9 +286,12 @@ def pue(facts: Facts) -> Result:
         elif reading.kind == Kind.SITE_IMPORT:
             imports[key] = imports.get(key, 0) + reading.quantity
             places[key] = where(item, entry)
+        elif reading.kind in STORAGE:
+            stored[key] += STORAGE[Kind(reading.kind)] * reading.quantity
     for key, metered in imports.items():
         text = f"site {key[0]} slot {key[1]}: {places[key]}"
-        tally.true(jobs.get(key, 0) <= metered, text, f"at least {jobs.get(key, 0)} mWh of jobs", metered)
+        used = metered + stored[key]
+        tally.true(jobs.get(key, 0) <= used, text, f"at least {jobs.get(key, 0)} mWh of jobs", used)
     return tally.result()
 
 

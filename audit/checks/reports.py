@@ -17,6 +17,8 @@ from oracle.wire.merkle import MerkleTree
 from oracle.wire.reading import Leaf
 
 WORD = bytes(32)
+STATUS_TAG = 256
+"""Sets a platform status apart from a measurement in the policy's hash chain."""
 
 
 def signed_by_quorum(
@@ -284,18 +286,19 @@ def _sha256(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 
 
-@check(
-    "reports.policy", "Report.policyHash = Registry.policyHash at its block, a hash chain of MeasurementSet"
-)
+@check("reports.policy", "Report.policyHash = Registry.policyHash at its block, a hash chain of its changes")
 def policy(facts: Facts) -> Result:
     tally = Tally()
     steps: list[tuple[int, int, bytes]] = []
     hashed = WORD
-    for event in facts.log("Registry", "MeasurementSet"):
+    changes = [*facts.log("Registry", "MeasurementSet"), *facts.log("Registry", "TcbStatusSet")]
+    for event in sorted(changes, key=lambda event: (event.block, event.index)):
         args = event.args
-        values = [hashed, args["measurement"], args["evidenceKind"], args["allowed"]]
+        values = [hashed, args.get("measurement"), args["evidenceKind"], args["allowed"]]
+        if event.name == "TcbStatusSet":
+            values[1:3] = [keccak(args["status"].encode()), STATUS_TAG + args["evidenceKind"]]
         hashed = keccak(encode(["bytes32", "bytes32", "uint256", "bool"], values))
-        tally.equal(f"MeasurementSet in {event.tx}", hashed, args["policyHash"])
+        tally.equal(f"{event.name} in {event.tx}", hashed, args["policyHash"])
         steps.append((event.block, event.index, args["policyHash"]))
     for item in facts.reports:
         place = item.place.block, item.place.index

@@ -144,6 +144,10 @@ class Registry(Client):
         """Allows device code of this measurement from the policy delay on, or forbids it at once."""
         return self.call("setMeasurement", measurement, evidence_kind, allowed)
 
+    def set_tcb_status(self, evidence_kind: int, status: str, allowed: bool = True) -> Call:
+        """Puts a platform status of a kind of evidence on the policy's list, or takes it off."""
+        return self.call("setTcbStatus", evidence_kind, status, allowed)
+
     def set_guardian(self, account: str) -> Call:
         """Names who may pause new batches."""
         return self.call("setGuardian", account)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,7 +24,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True)
 committee_app = typer.Typer(add_completion=False, no_args_is_help=True)
 measurement_app = typer.Typer(add_completion=False, no_args_is_help=True)
 app.add_typer(committee_app, name="committee", help="announce, take back or install the next committee")
-app.add_typer(measurement_app, name="measurement", help="allow or forbid device code")
+app.add_typer(measurement_app, name="measurement", help="allow or forbid device code and platform statuses")
 
 RpcOption = Annotated[str, typer.Option("--rpc", help="JSON-RPC address of the chain")]
 BookOption = Annotated[Path, typer.Option("--book", help="address and ABI book of the deployment")]
@@ -209,6 +210,38 @@ def forbid(
 ) -> None:
     """Forbids device code at once (operator)."""
     _send(rpc, book, key_file, json_output, _setting(measurement, evidence_kind, False))
+
+
+@measurement_app.command("allow-status")
+def allow_status(
+    evidence_kind: int,
+    status: str,
+    rpc: RpcOption,
+    book: BookOption = BOOK,
+    key_file: KeyOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Puts a platform status ("UpToDate" ...) on the list of a kind of evidence (operator)."""
+    call = partial(_status, evidence_kind, status, True)
+    _send(rpc, book, key_file, json_output, call)
+
+
+@measurement_app.command("forbid-status")
+def forbid_status(
+    evidence_kind: int,
+    status: str,
+    rpc: RpcOption,
+    book: BookOption = BOOK,
+    key_file: KeyOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Takes a platform status off the list (operator)."""
+    call = partial(_status, evidence_kind, status, False)
+    _send(rpc, book, key_file, json_output, call)
+
+
+def _status(evidence_kind: int, status: str, allowed: bool, book: AddressBook) -> Call:
+    return Registry(book).set_tcb_status(evidence_kind, status, allowed)
 
 
 def _setting(measurement: str, evidence_kind: int, allowed: bool) -> Callable[[AddressBook], Call]:

@@ -53,6 +53,7 @@ interface IRegistry {
     );
     event DeviceRecorded(uint32 indexed meterId, Device device);
     event MeasurementSet(bytes32 indexed measurement, uint8 evidenceKind, bool allowed, bytes32 policyHash);
+    event TcbStatusSet(uint8 indexed evidenceKind, string status, bool allowed, bytes32 policyHash);
     event OperatorSet(address indexed account, bool allowed);
     event SolverSet(address indexed account, bool allowed);
     event GuardianSet(address indexed account);
@@ -106,6 +107,12 @@ interface IRegistry {
     /// @notice Allows device code from `policyDelay` seconds on, or forbids it at once. Simulated evidence (kind 0) is refused off chain id 31337.
     function setMeasurement(bytes32 measurement, uint8 evidenceKind, bool allowed) external;
 
+    /// @notice Allows or forbids a platform status that a vendor's collateral states ("UpToDate", "SWHardeningNeeded"...).
+    /// As soon as one is allowed for a kind of evidence, the committee signs only devices whose quote has an allowed one;
+    /// with none allowed the committee's own minimum holds. Quotes are not verified on chain: what binds the committee is
+    /// that each report carries `policyHash`, and that anyone can verify the archived quotes again.
+    function setTcbStatus(uint8 evidenceKind, string calldata status, bool allowed) external;
+
     /// @notice Writes what the committee attested. Oracle only; checks policy, asset and expiry.
     function recordDevice(uint32 meterId, Device calldata device) external;
 
@@ -133,7 +140,10 @@ interface IRegistry {
     function measurementAllowedFrom(bytes32 measurement, uint8 evidenceKind) external view returns (uint256);
     /// @notice Whether this key of a meter was attested for `time`; keys that were replaced are remembered.
     function wasAttested(uint32 meterId, bytes32 keyId, uint256 time) external view returns (bool);
+    /// @notice Whether a platform status is on the list of a kind of evidence; `status` is keccak256 of its name.
+    function tcbStatusAllowed(uint8 evidenceKind, bytes32 status) external view returns (bool);
     /// @notice Hash chain over every policy change: keccak256(abi.encode(previous, measurement, evidenceKind, allowed)),
-    /// zero before the first. Reports carry it, so that a report names the policy it was made under.
+    /// for a platform status keccak256(abi.encode(previous, keccak256(status), 256 + evidenceKind, allowed)); zero before
+    /// the first. Reports carry it, so that a report names the policy it was made under.
     function policyHash() external view returns (bytes32);
 }

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { recoverAddress } from "viem/utils";
 import { describe, expect, test } from "vitest";
+import { checkPack, messageOf, type Pack, parsePack } from "../src/evidence/pack";
 import * as bundle from "../src/wire/bundle";
 import { compare, hex, join, keccak256, sha256, unhex } from "../src/wire/bytes";
 import { decode, encode } from "../src/wire/cbor";
@@ -103,11 +104,50 @@ describe("bundle", () => {
     expect(hex(bundle.evidenceRoot(made.devices))).toBe(file.report.evidence_root);
     expect(bundle.totals(leaves).map(Number)).toEqual(file.report.totals);
     expect(hex(made.feedId)).toBe(file.report.feed_id);
+    expect(hex(structHash("Report", messageOf(file.report)))).toBe(file.struct_hash);
+    expect(made.machines).toHaveLength(1);
   });
   test("is the one encoding of its value", () => expect(hex(encode(decode(data)))).toBe(file.bundle));
   test("is refused when a byte is cut or added", () => {
     expect(() => decode(data.slice(0, -1))).toThrow();
     expect(() => decode(join(data, Uint8Array.of(0)))).toThrow(/follow/);
+  });
+});
+
+describe("evidence pack", () => {
+  const text = readFileSync(new URL("../../tests/vectors/pack.json", import.meta.url), "utf8");
+  test("holds, and gives what was settled", async () => {
+    const { findings, slots } = await checkPack(parsePack(text));
+    expect(findings.filter(({ problem }) => problem)).toEqual([]);
+    expect(findings.length).toBeGreaterThan(50);
+    expect(slots.map((slot) => slot.matchedWh)).toEqual([186, 186]);
+    expect(slots.map((slot) => slot.deliveredMilliLanes)).toEqual([2000, 1000]);
+  });
+  const altered: [string, (pack: Pack) => unknown][] = [
+    ["F2, F9 and F15 give this outcome", (pack) => Object.assign(pack.slots[0]!.plants[0]!, { sold_wh: 400 })],
+    ["F2, F9 and F15 give this outcome", (pack) => Object.assign(pack.meters, { sites: { "2": 1 } })],
+    ["it is in the report", (pack) => Object.assign(pack.slots[0]!.readings[0]!, { quality: 1 })],
+    [
+      "the outcome is in the report",
+      (pack) => Object.assign(pack.slots[0]!.outcome, { packed: `0x${"00".repeat(16)}` }),
+    ],
+    [
+      "it follows the report before",
+      (pack) => Object.assign(pack.slots[1]!.report, { prev_hash: `0x${"00".repeat(32)}` }),
+    ],
+    ["a quorum signed the report", (pack) => Object.assign(pack.slots[1]!, { signatures: "0x" })],
+    ["a quorum is more than two thirds", (pack) => Object.assign(pack, { quorum: 2 })],
+    ["its quote carries its key", (pack) => Object.assign(pack.devices[0]!, { meter_id: 9 })],
+  ];
+  test.each(altered)("altered: %s", async (what, change) => {
+    const pack = parsePack(text);
+    change(pack);
+    const { findings } = await checkPack(pack);
+    expect(findings.filter(({ problem }) => problem).map((finding) => finding.what)).toContain(what);
+  });
+  test("another file is refused", async () => {
+    expect(() => parsePack("{}")).toThrow(/pack/);
+    await expect(checkPack({ format: "bitwatt/evidence-pack/2" } as Pack)).rejects.toThrow(/pack/);
   });
 });
 

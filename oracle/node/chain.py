@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from eth_abi.abi import decode
 
 from backend.chain.abi import Abi
 from backend.chain.addressbook import AddressBook
@@ -12,10 +15,11 @@ from backend.chain.errors import RpcError
 from backend.chain.plan import Call, Fees, Sender
 from backend.chain.rpc import Rpc
 from oracle.node.consensus import Committee
+from oracle.wire.signed import Equivocation, SignedReport
 from oracle.wire.typed import Report, domain_separator
 
 _SOURCES = {
-    "Registry": ("SiteAdded", "PlantAdded", "DeviceRecorded", "MeasurementSet"),
+    "Registry": ("SiteAdded", "PlantAdded", "DeviceRecorded", "MeasurementSet", "TcbStatusSet"),
     "BundleMarket": (
         "BatchOpened",
         "ComputeOfferAdded",
@@ -24,10 +28,11 @@ _SOURCES = {
         "BatchFinalised",
         "BatchVoided",
     ),
-    "DeliveryOracle": ("ReportSubmitted", "Published"),
+    "DeliveryOracle": ("ReportSubmitted", "Published", "Bonded", "Equivocated"),
 }
 _LOG_SPAN = 5_000
 _SUBMIT_GAS = 800_000
+_PROVE_GAS = 500_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +95,18 @@ def _head(block: Mapping[str, Any]) -> Head:
     return Head(int(block["number"], 16), block["hash"], int(block["timestamp"], 16))
 
 
+def submitted_report(rpc: Rpc, abi: Abi, log: dict[str, Any]) -> SignedReport | None:
+    """The report of a ReportSubmitted log, with the signatures in its transaction; None for another log."""
+    event = abi.decode_log(log)
+    if event is None:
+        return None
+    values = event.arguments["report"]
+    names = (item.name for item in dataclasses.fields(Report))
+    report = Report(**dict(zip(names, values, strict=True)) | {"totals": tuple(values[6])})
+    data = bytes.fromhex(rpc.call("eth_getTransactionByHash", log["transactionHash"])["input"][2:])
+    return SignedReport(report, bytes(decode(abi.function("submit").types, data[4:])[1]))
+
+
 class OracleContract:
     """DeliveryOracle: its committee, and submission of reports from one account."""
 
@@ -115,7 +132,29 @@ class OracleContract:
     def submit(self, report: Report, signatures: bytes) -> str:
         """Sends a report and waits for it; returns the transaction hash, raises Reverted or ChainError."""
         data = self._contract.abi.encode_call("submit", (report.abi_tuple(), signatures))
-        call = Call(self._contract.address, data, _SUBMIT_GAS, f"report of epoch {report.epoch}")
+        return self._send(Call(self._contract.address, data, _SUBMIT_GAS, f"report of epoch {report.epoch}"))
+
+    def signed_report(self, feed_id: bytes, epoch: int) -> SignedReport | None:
+        """The report of an epoch as it stands on chain, with the signatures it was submitted with."""
+        topics = ["0x" + self._contract.abi.topic("ReportSubmitted").hex(), "0x" + feed_id.hex()]
+        topics.append(f"0x{epoch:064x}")
+        for log in self._rpc.logs([self._contract.address], topics, self._book.deploy_block):
+            return submitted_report(self._rpc, self._contract.abi, log)
+        return None
+
+    def prove_equivocation(self, proof: Equivocation) -> str:
+        """Has a member slashed; returns the transaction hash, raises Reverted or ChainError."""
+        data = self._contract.abi.encode_call("proveEquivocation", proof.arguments())
+        call = Call(self._contract.address, data, _PROVE_GAS, f"equivocation of {proof.member}")
+        return self._send(call)
+
+    def unbonded(self, members: Iterable[str]) -> frozenset[str]:
+        """Members whose signatures do not count, because their bond was not posted or is slashed."""
+        if self._read("bondMicro") == 0:
+            return frozenset()
+        return frozenset(member for member in members if self._read("bondOf", member) == 0)
+
+    def _send(self, call: Call) -> str:
         sender = Sender(self._rpc, self._secret, self._book.chain_id, 0, self._book.errors, self._fees())
         sender.position = self._rpc.nonce(sender.address)
         return sender.send([call])[0].transaction_hash

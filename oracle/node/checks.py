@@ -8,9 +8,9 @@ from oracle.node.facts import PLANT, SITE_IMPORT, SITE_WORKLOAD, Asset, Batch, D
 from oracle.wire.reading import NO_AGREEMENT, Kind, Reading
 
 KINDS_OF = {
-    SITE_IMPORT: frozenset({Kind.SITE_IMPORT}),
+    SITE_IMPORT: frozenset({Kind.SITE_IMPORT, Kind.STORAGE_CHARGE, Kind.STORAGE_DISCHARGE}),
     SITE_WORKLOAD: frozenset({Kind.JOB_IT_ENERGY, Kind.COMPUTE}),
-    PLANT: frozenset({Kind.GENERATION}),
+    PLANT: frozenset({Kind.GENERATION, Kind.SITE_IMPORT, Kind.STORAGE_CHARGE, Kind.STORAGE_DISCHARGE}),
 }
 NAMEPLATE_TOLERANCE = (105, 100)
 """Meter class and short overload: 5 % above nameplate is still believed."""

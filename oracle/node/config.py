@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-FAULTS = ("", "lie", "stall")
+FAULTS = ("", "lie", "stall", "equivocate")
 
 
 class ConfigError(Exception):

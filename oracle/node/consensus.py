@@ -15,8 +15,8 @@ is stored before it is given, so that a restart changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from oracle.wire.errors import SignatureError
@@ -82,6 +82,10 @@ class Committee:
             if signer in self.members:
                 found[signer] = signature
         return found
+
+    def without(self, members: Collection[str]) -> Committee:
+        """The same committee, in which the signatures of some members do not count on chain."""
+        return replace(self, members=tuple(member for member in self.members if member not in members))
 
 
 def _split(signatures: bytes) -> list[bytes]:

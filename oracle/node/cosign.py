@@ -6,13 +6,14 @@ import asyncio
 from dataclasses import dataclass
 
 from oracle.evidence.document import decode_document, kind_number
-from oracle.evidence.verify import Policy, verify_device
-from oracle.node.facts import PLANT, SITE_WORKLOAD
+from oracle.evidence.verify import verify_device
+from oracle.node.facts import PLANT
+from oracle.node.machines import registered
 from oracle.node.node import Node
 from oracle.wire import cbor
 from oracle.wire.errors import WireError
 from oracle.wire.keys import sign_digest
-from oracle.wire.machine import Machine, decode_machine
+from oracle.wire.machine import Machine
 from oracle.wire.publication import decode_carbon_document
 from oracle.wire.reading import decode_envelope
 from oracle.wire.typed import DeviceAttestation, Publication, digest
@@ -98,17 +99,11 @@ async def device(node: Node, request: DeviceRequest, collateral: bytes) -> tuple
     mined = await asyncio.to_thread(node.contract.block_time, document.nonce)
     if mined is None or mined < node.now - MAX_NONCE_AGE_SECONDS:
         raise NotSigned(f"nonce 0x{document.nonce.hex()} is the hash of no block of the last day")
-    allowed = frozenset(
-        measurement
-        for (measurement, kind), yes in node.facts.measurements.items()
-        if yes and kind == kind_number(document.kind)
-    )
-    verdict = verify_device(
-        document, collateral or None, node.now, node.chain_id, Policy(measurements=allowed)
-    )
+    policy = node.facts.policy(kind_number(document.kind))
+    verdict = verify_device(document, collateral or None, node.now, node.chain_id, policy)
     if not (verdict.genuine and verdict.allowed):
         raise NotSigned(verdict.reason)
-    if not allowed:
+    if not policy.measurements:
         raise NotSigned(f"no measurement of kind {document.kind} is allowed on chain")
     latest = min(verdict.valid_until, node.now + MAX_ATTESTED_SECONDS)
     if not node.now < request.attested_until <= latest:
@@ -132,21 +127,10 @@ async def device(node: Node, request: DeviceRequest, collateral: bytes) -> tuple
 
 
 # --- machines ---------------------------------------------------------------------
-def machine(node: Node, body: bytes) -> tuple[str, Machine | None]:
-    """Takes in a machine's document (one envelope); (why not, None) or ("", the machine).
-
-    It must be signed by the workload device that is attested under its meter id, for this chain, and not be
-    older than the one that is held.
-    """
+def machine(node: Node, body: bytes) -> Machine:
+    """Keeps a machine's document (one envelope) until a report holds it; raises NotRegistered, WireError."""
     envelope = decode_envelope(body)
-    found = decode_machine(envelope.payload)
-    device_ = node.facts.devices.get(found.meter_id)
-    if device_ is None or device_.asset_kind != SITE_WORKLOAD:
-        return f"meter {found.meter_id} is no attested workload device", None
-    if not device_.key.verify(envelope.payload, envelope.signature):
-        return "the document is not signed by that device", None
-    if found.chain_id != node.chain_id:
-        return f"chain {found.chain_id} is another chain than {node.chain_id}", None
-    node.store.keep_machine(found.meter_id, found.measured_at, envelope.payload)
+    found = registered(envelope, node.facts, node.chain_id, node.ledger.history)
+    node.store.keep_machine(found.meter_id, found.measured_at, envelope)
     node.archive.put("machine", body)
-    return "", found
+    return found

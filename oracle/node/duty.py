@@ -8,7 +8,7 @@ import time
 
 from backend.chain.errors import ChainError, Reverted
 from oracle.node import faults
-from oracle.node.consensus import ATTEMPTS, LOCK, VOTE, Lock, Refusal, tally
+from oracle.node.consensus import ATTEMPTS, LOCK, VOTE, Committee, Lock, Refusal, tally
 from oracle.node.node import Draft, Node, NotTrue
 from oracle.node.peers import (
     Answer,
@@ -22,6 +22,7 @@ from oracle.node.peers import (
 from oracle.wire.errors import WireError
 from oracle.wire.keys import sha256
 from oracle.wire.reading import decode_envelopes, encode_envelopes
+from oracle.wire.signed import SignedReport, decode_signed_report
 
 log = logging.getLogger("bitwatt.oracle")
 
@@ -80,9 +81,10 @@ async def answer_sign(node: Node, body: bytes) -> Answer:
         return _refused(node, message.epoch, "the report is not known here")
     try:
         node.archive.put("readings", draft.bundle)
-        return Answer(
-            "vote", node.voter.sign(message.epoch, message.round_number, message.report, message.certificate)
-        )
+        signature = node.voter.sign(message.epoch, message.round_number, message.report, message.certificate)
+        if node.config.fault == "equivocate":
+            await faults.equivocate(node, draft)
+        return Answer("vote", signature)
     except Refusal as refusal:
         return _refused(node, message.epoch, str(refusal))
 
@@ -172,13 +174,20 @@ def _learn(node: Node, payload: bytes) -> bool:
         return False
 
 
-async def _collect(node: Node, path: str, message: Certified, digest: bytes, seconds: float) -> bytes | None:
+async def _collect(
+    node: Node,
+    path: str,
+    message: Certified,
+    digest: bytes,
+    seconds: float,
+    committee: Committee | None = None,
+) -> bytes | None:
     """The joined signatures of a quorum over `digest`, None when they do not come in time."""
     votes: list[bytes] = []
     async for _, answer in node.peers.ask_all(path, message.encode(), seconds):
         if answer.word == "vote":
             votes.append(answer.payload)
-            if joined := tally(node.committee, digest, votes):
+            if joined := tally(committee or node.committee, digest, votes):
                 return joined
     return None
 
@@ -192,7 +201,8 @@ async def _finish(node: Node, epoch: int, round_number: int, draft: Draft, certi
     if decision is None:
         return False
     message = Certified(epoch, round_number, draft.digest, decision)
-    signatures = await _collect(node, "/peer/sign", message, draft.digest, seconds)
+    bonded = node.committee.without(node.facts.slashed)
+    signatures = await _collect(node, "/peer/sign", message, draft.digest, seconds, bonded)
     if signatures is None:
         return False
     begin = time.monotonic()
@@ -209,12 +219,14 @@ async def _finish(node: Node, epoch: int, round_number: int, draft: Draft, certi
     await node.refresh()
     if node.facts.next_epoch <= epoch:
         return False
-    async for _ in node.peers.ask_all("/peer/news", b"", 1.0):
+    async for _ in node.peers.ask_all("/peer/news", SignedReport(draft.report, signatures).encode(), 1.0):
         pass
     return True
 
 
-async def answer_news(node: Node, _: bytes) -> Answer:
-    """Told that a report is on chain: looks at once."""
+async def answer_news(node: Node, body: bytes) -> Answer:
+    """Told of a signed report: looks at the chain at once, and whether somebody signed another one."""
+    if body:
+        node.witness.hear(decode_signed_report(body))
     node.wake.set()
     return Answer("none")

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from oracle.node.facts import PLANT, SITE_IMPORT, SITE_WORKLOAD, Device, Facts
 from oracle.wire.bundle import MAX_LEAVES, Bundle, DeviceRecord, OutcomeEntry, make_bundle
+from oracle.wire.memory import STORAGE_KINDS
 from oracle.wire.outcomes import agreement_bytes, slot_outcomes, slot_readings
 from oracle.wire.reading import NO_AGREEMENT, Envelope, Kind, Leaf, Reading
 from oracle.wire.screen import QUALITY_OF, History, Metered, Suspicion, screen
@@ -34,16 +35,21 @@ def asset_stream(kind: int, asset_id: int) -> Stream:
     return kind, asset_id.to_bytes(32, "big")
 
 
-def expected(facts: Facts, start: int, end: int) -> set[Stream]:
+def expected(facts: Facts, start: int, end: int, storage: Iterable[int] = ()) -> set[Stream]:
     """What the finalised batches of [start, end) need read, as far as attested devices exist.
 
-    Every active job twice, every site that has an offer and every green plant once.
+    Every active job twice, every site that has an offer and every green plant once; charge and discharge of
+    the meters in `storage` that are at those sites and plants.
     """
     held = {
         (device.asset_kind, device.asset_id)
         for device in facts.devices.values()
         if device.attested_until >= end
     }
+    stores: dict[tuple[int, int], list[int]] = {}
+    for meter_id in storage:
+        if (device := facts.devices.get(meter_id)) and device.attested_until >= end:
+            stores.setdefault((device.asset_kind, device.asset_id), []).append(meter_id)
     wanted: set[Stream] = set()
     for batch in facts.batches.values():
         slot = batch.slot_of(start, end)
@@ -52,15 +58,21 @@ def expected(facts: Facts, start: int, end: int) -> set[Stream]:
         for offer in batch.offers.values():
             if (SITE_IMPORT, offer.site_id) in held:
                 wanted.add(asset_stream(Kind.SITE_IMPORT, offer.site_id))
+                wanted |= _storage_streams(stores.get((SITE_IMPORT, offer.site_id), ()))
         for position in batch.plants(slot):
             if (PLANT, position.plant_id) in held:
                 wanted.add(asset_stream(Kind.GENERATION, position.plant_id))
+                wanted |= _storage_streams(stores.get((PLANT, position.plant_id), ()))
         for run in batch.positions(slot):
             if (SITE_WORKLOAD, run.site_id) in held:
                 agreement = agreement_bytes(batch.batch_id, run.chunk_index, run.run_index)
                 wanted.add((Kind.JOB_IT_ENERGY, agreement))
                 wanted.add((Kind.COMPUTE, agreement))
     return wanted
+
+
+def _storage_streams(meters: Iterable[int]) -> set[Stream]:
+    return {asset_stream(kind, meter_id) for meter_id in meters for kind in STORAGE_KINDS}
 
 
 def fitting(facts: Facts, held: Sequence[Held], wanted: set[Stream], start: int) -> Sequence[Held]:
@@ -74,7 +86,9 @@ def fitting(facts: Facts, held: Sequence[Held], wanted: set[Stream], start: int)
     def rank(item: Held) -> tuple[bool, int, int, int]:
         reading = item.reading
         agreement = reading.agreement_id
-        if agreement == NO_AGREEMENT and (device := facts.devices.get(reading.meter_id)):
+        if reading.kind in STORAGE_KINDS:
+            agreement = asset_stream(reading.kind, reading.meter_id)[1]
+        elif agreement == NO_AGREEMENT and (device := facts.devices.get(reading.meter_id)):
             agreement = device.asset_word
         due = reading.start == start and (reading.kind, agreement) in wanted
         return not due, reading.start, reading.meter_id, reading.seq
@@ -102,14 +116,16 @@ def metered_of(device: Device, facts: Facts) -> Metered | None:
     asset = facts.asset(device)
     if asset is None:
         return None
-    site = None if device.asset_kind == PLANT else device.asset_id
-    return Metered(asset.nameplate_w, asset.source, site)
+    allowed = facts.allowed(device)
+    if device.asset_kind == PLANT:
+        return Metered(asset.nameplate_w, asset.source, plant_id=device.asset_id, allowed=allowed)
+    return Metered(asset.nameplate_w, asset.source, site_id=device.asset_id, allowed=allowed)
 
 
-def meters_of(readings: Iterable[Reading], facts: Facts) -> dict[int, Metered]:
-    """The meters of some readings, as far as the chain knows them."""
+def meters_of(readings: Iterable[Reading], facts: Facts, history: History) -> dict[int, Metered]:
+    """The meters of some readings, and of storages, as far as the chain knows them."""
     found = {}
-    for meter_id in {reading.meter_id for reading in readings}:
+    for meter_id in {reading.meter_id for reading in readings}.union(history.storage()):
         device = facts.devices.get(meter_id)
         metered = metered_of(device, facts) if device else None
         if metered is not None:
@@ -122,7 +138,7 @@ def judge(
 ) -> tuple[list[int], dict[tuple[int, int], Suspicion]]:
     """The committee's quality of each reading, never better than the device's own, and what is suspected."""
     readings = [item.reading for item in held]
-    doubts = screen(readings, meters_of(readings, facts), history)
+    doubts = screen(readings, meters_of(readings, facts, history), history)
     qualities = []
     for reading in readings:
         doubt = doubts.get((reading.meter_id, reading.seq))
@@ -138,10 +154,11 @@ def build_bundle(
     end: int,
     held: Sequence[Held],
     history: History,
+    machines: Sequence[Envelope] = (),
 ) -> tuple[Bundle, list[Leaf]]:
-    """The bundle of an epoch, with its leaves: all `held` readings (late ones too) and their outcomes."""
+    """The bundle of an epoch with its leaves: all `held` readings, late ones too, outcomes, machines."""
     qualities, _ = judge(facts, held, history)
     leaves = [item.leaf(quality) for item, quality in zip(held, qualities, strict=True)]
     entries = [(item.envelope, leaf.quality, item.device) for item, leaf in zip(held, leaves, strict=True)]
     outcomes = outcomes_of(facts, start, end, leaves)
-    return make_bundle(chain_id, facts.feed_id, epoch, start, end, entries, outcomes), leaves
+    return make_bundle(chain_id, facts.feed_id, epoch, start, end, entries, outcomes, machines), leaves

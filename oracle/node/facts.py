@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from oracle.evidence.verify import Policy
 from oracle.wire.bundle import DeviceRecord
 from oracle.wire.keys import DevicePublicKey
 from oracle.wire.outcomes import PlantPosition, RunPosition
@@ -30,7 +31,7 @@ class Asset:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A device key on chain; `attested_until` in unix seconds.
+    """A device key on chain; `attested_until` in unix seconds, `measurement` with its evidence kind.
 
     `record` and `asset_word` (the asset id as 32 bytes) are made once, because every reading needs them.
     """
@@ -41,6 +42,7 @@ class Device:
     key: DevicePublicKey
     evidence_hash: bytes
     attested_until: int
+    measurement: tuple[bytes, int] = (bytes(32), 0)
     record: DeviceRecord = field(init=False, compare=False)
     asset_word: bytes = field(init=False, compare=False)
 
@@ -153,12 +155,15 @@ class Facts:
     plants: dict[int, Asset] = field(default_factory=dict)
     devices: dict[int, Device] = field(default_factory=dict)
     measurements: dict[tuple[bytes, int], bool] = field(default_factory=dict)
+    statuses: dict[tuple[str, int], bool] = field(default_factory=dict)
     policy_hash: bytes = bytes(32)
     batches: dict[int, Batch] = field(default_factory=dict)
     published: dict[int, bytes] = field(default_factory=dict)
     next_epoch: int = 0
     head_hash: bytes = bytes(32)
     archive_hashes: dict[int, bytes] = field(default_factory=dict)
+    report_hashes: dict[int, bytes] = field(default_factory=dict)
+    slashed: set[str] = field(default_factory=set)
     site_of: dict[int, int] = field(default_factory=dict)
     plant_of: dict[int, int] = field(default_factory=dict)
 
@@ -174,6 +179,16 @@ class Facts:
         for name in self.__slots__:
             setattr(self, name, getattr(fresh, name))
 
+    def policy(self, evidence_kind: int) -> Policy:
+        """Measurements and platform statuses that the chain allows for a kind of evidence."""
+        codes = (code for (code, kind), yes in self.measurements.items() if yes and kind == evidence_kind)
+        statuses = (name for (name, kind), yes in self.statuses.items() if yes and kind == evidence_kind)
+        return Policy(frozenset(codes), frozenset(statuses))
+
+    def allowed(self, device: Device) -> bool:
+        """Whether the code a device was attested with has not been forbidden since."""
+        return self.measurements.get(device.measurement, True)
+
     def asset(self, device: Device) -> Asset | None:
         """The asset a device measures."""
         return (self.plants if device.asset_kind == PLANT else self.sites).get(device.asset_id)
@@ -186,9 +201,16 @@ class Facts:
 
     def _on_DeviceRecorded(self, event: Mapping[str, Any]) -> None:
         meter_id = event["meterId"]
-        x, y, _, evidence_hash, attested_until, asset_id, asset_kind, _ = event["device"]
-        key = DevicePublicKey(x, y)
-        self.devices[meter_id] = Device(meter_id, asset_kind, asset_id, key, evidence_hash, attested_until)
+        x, y, measurement, evidence_hash, attested_until, asset_id, asset_kind, how = event["device"]
+        self.devices[meter_id] = Device(
+            meter_id,
+            asset_kind,
+            asset_id,
+            DevicePublicKey(x, y),
+            evidence_hash,
+            attested_until,
+            (measurement, how),
+        )
         self.site_of.pop(meter_id, None)
         self.plant_of.pop(meter_id, None)
         if asset_kind == SITE_IMPORT:
@@ -198,6 +220,10 @@ class Facts:
 
     def _on_MeasurementSet(self, event: Mapping[str, Any]) -> None:
         self.measurements[event["measurement"], event["evidenceKind"]] = event["allowed"]
+        self.policy_hash = event["policyHash"]
+
+    def _on_TcbStatusSet(self, event: Mapping[str, Any]) -> None:
+        self.statuses[event["status"], event["evidenceKind"]] = event["allowed"]
         self.policy_hash = event["policyHash"]
 
     def _on_BatchOpened(self, event: Mapping[str, Any]) -> None:
@@ -237,3 +263,10 @@ class Facts:
         self.next_epoch = event["epoch"] + 1
         self.head_hash = event["reportHash"]
         self.archive_hashes[event["epoch"]] = event["report"][10]
+        self.report_hashes[event["epoch"]] = event["reportHash"]
+
+    def _on_Equivocated(self, event: Mapping[str, Any]) -> None:
+        self.slashed.add(event["member"].lower())
+
+    def _on_Bonded(self, event: Mapping[str, Any]) -> None:
+        self.slashed.discard(event["member"].lower())

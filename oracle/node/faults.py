@@ -1,4 +1,4 @@
-"""Faults to order, on development chains only: a member that lies, a member that stalls."""
+"""Faults to order, on development chains only: a member that lies, stalls, or signs two reports."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from oracle.node.peers import Answer
 from oracle.wire.bundle import decode_bundle, encode_bundle
 from oracle.wire.keys import sha256, sign_digest
 from oracle.wire.outcomes import Outcome, pack_outcome, unpack_outcomes
+from oracle.wire.signed import SignedReport
 from oracle.wire.typed import digest
 
 STALL_SECONDS = 3600.0
@@ -33,6 +34,14 @@ def corrupted(node: Node, draft: Draft) -> Draft:
         totals=tuple(total + 1 for total in draft.report.totals),
     )
     return Draft(report, digest(node.contract.separator, report.struct_hash()), encoded)
+
+
+async def equivocate(node: Node, draft: Draft) -> None:
+    """Signs a second report of the epoch, with a Wh more in it, and shows it to everybody."""
+    report = replace(draft.report, totals=tuple(total + 1 for total in draft.report.totals))
+    signature = sign_digest(node.secret, digest(node.contract.separator, report.struct_hash()))
+    async for _ in node.peers.ask_all("/peer/news", SignedReport(report, signature).encode(), 0.2):
+        pass
 
 
 def _inflated(outcome: Outcome) -> Outcome:

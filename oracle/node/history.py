@@ -1,22 +1,23 @@
-"""The node's memory of reported generation, as the screening asks for it."""
+"""The node's memory of reported readings, as the screening asks for it: fingerprints are in the store."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from oracle.node.expect import metered_of
-from oracle.node.facts import Facts
 from oracle.node.store import Store
+from oracle.wire.machine import decode_machine
+from oracle.wire.memory import Mark, Memory
 from oracle.wire.reading import Kind, Reading
-from oracle.wire.screen import TAIL, WINDOW, contiguous, fingerprint, keep
+from oracle.wire.screen import TAIL
 
 
-class StoredHistory:
-    """Tails of meters in memory, fingerprints in the store; a `History` of the screening."""
+class StoredHistory(Memory):
+    """A `History` that survives a restart."""
 
     def __init__(self, store: Store) -> None:
+        super().__init__()
         self._store = store
-        self._tails: dict[int, list[Reading]] = {}
+        self.learn(map(decode_machine, store.reported_machines()))
 
     def tail(self, meter_id: int) -> Sequence[Reading]:
         """The last reported generation readings of a meter, oldest first."""
@@ -29,18 +30,5 @@ class StoredHistory:
         """(meter, end) of the first window that had a fingerprint."""
         return self._store.origin(mark)
 
-    def absorb(self, readings: Iterable[Reading], facts: Facts) -> list[tuple[int, int, int]]:
-        """Takes in what a report holds; returns (fingerprint, meter, end) rows for the store."""
-        marks = []
-        for reading in sorted(readings, key=lambda item: (item.start, item.meter_id, item.seq)):
-            device = facts.devices.get(reading.meter_id)
-            metered = metered_of(device, facts) if device else None
-            if reading.kind != Kind.GENERATION or metered is None:
-                continue
-            tail = list(self.tail(reading.meter_id))
-            mark = fingerprint(contiguous(tail, reading)[-WINDOW:], metered)
-            if mark is not None:
-                marks.append((mark, reading.meter_id, reading.end))
-            keep(tail, reading)
-            self._tails[reading.meter_id] = tail
-        return marks
+    def _remember(self, marks: Iterable[Mark]) -> None:
+        """The ledger writes them, in one transaction with the report's readings."""

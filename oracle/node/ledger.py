@@ -8,11 +8,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from oracle.node.checks import Problem, continuity_problem, problem_of
-from oracle.node.expect import Held, Stream, judge
+from oracle.node.expect import Held, Stream, asset_stream, judge, meters_of
 from oracle.node.facts import Facts
 from oracle.node.history import StoredHistory
 from oracle.node.store import Store, StoreFull, payload_order
 from oracle.wire.errors import WireError
+from oracle.wire.machine import decode_machine
+from oracle.wire.memory import STORAGE_KINDS
 from oracle.wire.reading import NO_AGREEMENT, Envelope, Reading, decode_reading
 
 Key = tuple[int, int]
@@ -60,6 +62,8 @@ class Ledger:
         self.counters["gaps"] = 0
         for meter_id, kind, agreement, seq, end, register in self._store.last_of_streams():
             self._tips[meter_id, kind, agreement] = seq, end, register
+            if agreement == NO_AGREEMENT:
+                self.history.note(meter_id, kind, seq, register)
         for meter_id, highest, count in self._store.sequences():
             self._next_seq[meter_id] = highest + 1
             self.counters["gaps"] += highest + 1 - count
@@ -234,7 +238,9 @@ class Ledger:
     def _see(self, reading: Reading) -> None:
         """Notes that the stream has a reading of its interval, once the meter is known from the chain."""
         agreement = reading.agreement_id
-        if agreement == NO_AGREEMENT:
+        if reading.kind in STORAGE_KINDS:
+            agreement = asset_stream(reading.kind, reading.meter_id)[1]
+        elif agreement == NO_AGREEMENT:
             device = self._facts.devices.get(reading.meter_id)
             if device is None:
                 return
@@ -250,13 +256,17 @@ class Ledger:
         """Unreported readings of intervals that end by `end`, the late ones of earlier epochs too."""
         return [item for item in self.open.values() if item.reading.end <= end]
 
-    def book(self, epoch: int, keys: Iterable[Key]) -> None:
-        """Marks readings as reported by an epoch on chain."""
+    def book(self, epoch: int, keys: Iterable[Key], machines: Sequence[Envelope] = ()) -> None:
+        """Marks readings, and machines that registered, as reported by an epoch on chain."""
         items = [item for key in keys if (item := self.open.pop(key, None))]
         _, doubts = judge(self._facts, items, self.history)
-        marks = self.history.absorb((item.reading for item in items), self._facts)
+        readings = [item.reading for item in items]
+        marks = self.history.absorb(readings, meters_of(readings, self._facts, self.history))
+        documents = [(decode_machine(envelope.payload), envelope) for envelope in machines]
+        self.history.learn(found for found, _ in documents)
         suspicions = [(*key, doubt.value) for key, doubt in doubts.items()]
-        self._store.report(epoch, items, self.open.values(), marks, suspicions)
+        registered = [(found.meter_id, found.measured_at, envelope) for found, envelope in documents]
+        self._store.report(epoch, items, self.open.values(), marks, suspicions, registered)
         for _, _, why in suspicions:
             self.counters[f"suspected {why}"] += 1
         for item in items:

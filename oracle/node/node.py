@@ -18,8 +18,10 @@ from oracle.node.consensus import ATTEMPTS, VOTE, Committee, Lock, Voter
 from oracle.node.expect import build_bundle, expected, fitting
 from oracle.node.facts import Facts
 from oracle.node.ledger import Key, Ledger, Receipt
+from oracle.node.machines import reportable
 from oracle.node.peers import Peers
 from oracle.node.store import Store
+from oracle.node.witness import Witness
 from oracle.rpc import LeanRpc
 from oracle.wire.bundle import Bundle, decode_bundle, encode_bundle, make_report
 from oracle.wire.errors import WireError
@@ -53,6 +55,7 @@ class Draft:
     digest: bytes
     bundle: bytes
     keys: tuple[Key, ...] = ()
+    machines: tuple[Envelope, ...] = ()
 
 
 class Node:
@@ -98,6 +101,7 @@ class Node:
         self.suspects: set[str] = set()
         self.wake = asyncio.Event()
         self.submit_seconds = 0.0
+        self.witness = Witness(self)
 
     async def close(self) -> None:
         """Closes connections and files."""
@@ -123,6 +127,7 @@ class Node:
                 self.ledger.refresh_seen()
         for epoch in sorted(set(self.facts.archive_hashes) - self._booked):
             await self._book(epoch)
+        await self.witness.judge()
 
     async def _book(self, epoch: int) -> None:
         """Marks the readings of a report on chain; fetches its bundle where this node was not there."""
@@ -132,6 +137,7 @@ class Node:
         for draft in self.drafts.values():
             if draft.report.archive_hash == archive_hash:
                 keys: Sequence[Key] = draft.keys
+                machines = draft.machines
                 break
         else:
             content = await self._fetch_bundle(archive_hash)
@@ -139,8 +145,8 @@ class Node:
                 return
             bundle = decode_bundle(content)
             self.ledger.take([entry.envelope for entry in bundle.entries], self.now)
-            keys = keys_of(bundle)
-        self.ledger.book(epoch, keys)
+            keys, machines = keys_of(bundle), bundle.machines
+        self.ledger.book(epoch, keys, machines)
         self._booked.add(epoch)
         self.store.forget_promises(epoch)
         self.drafts = {key: draft for key, draft in self.drafts.items() if draft.report.epoch > epoch}
@@ -184,7 +190,8 @@ class Node:
         """The streams an epoch waits for, computed once per block."""
         if self._wanted[:2] != (epoch, self.facts.block):
             start, end = self.config.feed.interval(epoch)
-            self._wanted = (epoch, self.facts.block, expected(self.facts, start, end))
+            storage = self.ledger.history.storage()
+            self._wanted = (epoch, self.facts.block, expected(self.facts, start, end, storage))
         return self._wanted[2]
 
     def closed(self, epoch: int) -> bool:
@@ -229,14 +236,16 @@ class Node:
         start, end = self.config.feed.interval(epoch)
         due = fitting(self.facts, self.ledger.due(end), self.wanted(epoch), start)
         history = self.ledger.history
-        bundle, leaves = build_bundle(self.facts, self.chain_id, epoch, start, end, due, history)
+        machines = reportable(self.store.new_machines(), self.facts, self.chain_id, history)
+        bundle, leaves = build_bundle(self.facts, self.chain_id, epoch, start, end, due, history, machines)
         return self._keep(bundle, encode_bundle(bundle), leaves)
 
     def _keep(self, bundle: Bundle, encoded: bytes, leaves: Sequence[Leaf]) -> Draft:
         digests = (self.facts.policy_hash, self.facts.head_hash, self.committee.config_digest)
         report = make_report(bundle, encoded, leaves, *digests)
         keys = tuple((leaf.reading.meter_id, leaf.reading.seq) for leaf in leaves)
-        draft = Draft(report, digest(self.contract.separator, report.struct_hash()), encoded, keys)
+        due = digest(self.contract.separator, report.struct_hash())
+        draft = Draft(report, due, encoded, keys, bundle.machines)
         self.drafts[draft.digest] = draft
         return draft
 
@@ -264,7 +273,11 @@ class Node:
         if len(mine) != len(proposed):
             raise NotTrue(f"{len(proposed) - len(mine)} readings do not belong into this epoch")
         history = self.ledger.history
-        rebuilt, leaves = build_bundle(self.facts, self.chain_id, epoch, start, end, mine, history)
+        if reportable(bundle.machines, self.facts, self.chain_id, history) != bundle.machines:
+            raise NotTrue("a machine is not registered as the bundle says", false=True)
+        rebuilt, leaves = build_bundle(
+            self.facts, self.chain_id, epoch, start, end, mine, history, bundle.machines
+        )
         if encode_bundle(rebuilt) != encoded:
             raise NotTrue("the bundle differs from what its readings make", false=True)
         draft = self._keep(rebuilt, encoded, leaves)

@@ -20,6 +20,7 @@ from oracle.archive import ArchiveError
 from oracle.node import cosign, duty, faults
 from oracle.node.config import NodeConfig
 from oracle.node.consensus import ATTEMPTS
+from oracle.node.machines import NotRegistered
 from oracle.node.mqtt import mqtt_loop, receipt_json
 from oracle.node.node import Node
 from oracle.node.peers import Answer
@@ -120,9 +121,10 @@ def make_app(node: Node) -> FastAPI:
     async def register_machine(request: Request) -> Response:
         """A machine's document under its workload device's signature; kept, and listed by GET /machines."""
         await node.refresh()
-        problem, machine = cosign.machine(node, await _body(request, MAX_PEER_BYTES))
-        if machine is None:
-            return JSONResponse({"problem": problem}, status_code=422)
+        try:
+            machine = cosign.machine(node, await _body(request, MAX_PEER_BYTES))
+        except NotRegistered as error:
+            return JSONResponse({"problem": str(error)}, status_code=422)
         return JSONResponse({"meter_id": machine.meter_id, "milli_vcu": machine.milli_vcu})
 
     @app.get("/machines")
@@ -160,6 +162,14 @@ def make_app(node: Node) -> FastAPI:
         """The latest readings that were reported but not believed, and why."""
         names = ("epoch", "meter_id", "seq", "why")
         return [dict(zip(names, row, strict=True)) for row in node.store.suspicions()]
+
+    @app.get("/equivocations")
+    async def equivocations() -> list[dict[str, object]]:
+        """Proofs that a member signed two reports of one epoch; `bitwatt evidence slash` takes `proof`."""
+        return [
+            {"epoch": epoch, "member": member, "proof": _hex(proof.encode())}
+            for (epoch, member), proof in sorted(node.witness.proofs.items())
+        ]
 
     @app.get("/metrics")
     async def metrics() -> Response:

@@ -40,8 +40,10 @@ CREATE TABLE IF NOT EXISTS quarantine (
   field TEXT NOT NULL, problem TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS promises (
   epoch INTEGER NOT NULL, what TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (epoch, what)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS machines (
-  meter_id INTEGER PRIMARY KEY, measured_at INTEGER NOT NULL, document BLOB NOT NULL);
+DROP TABLE IF EXISTS machines;
+CREATE TABLE IF NOT EXISTS registrations (
+  meter_id INTEGER NOT NULL, measured_at INTEGER NOT NULL, payload BLOB NOT NULL, signature BLOB NOT NULL,
+  epoch INTEGER, PRIMARY KEY (meter_id, measured_at)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS publications (start INTEGER PRIMARY KEY, content_hash BLOB NOT NULL);
 """
 
@@ -153,10 +155,12 @@ class Store:
         left: Iterable[Held],
         marks: Iterable[tuple[int, int, int]] = (),
         suspicions: Iterable[tuple[int, int, str]] = (),
+        machines: Iterable[tuple[int, int, Envelope]] = (),
     ) -> None:
         """Remembers that the report of `epoch` holds these readings; `left` are all that stay unreported.
 
-        `marks` are their new fingerprints (mark, meter, end), `suspicions` (meter, seq, why).
+        `marks` are their new fingerprints (mark, meter, end), `suspicions` (meter, seq, why), `machines`
+        (meter, measured at, document) of its registrations.
         """
         rows = []
         for reading, envelope, device in items:
@@ -169,6 +173,10 @@ class Store:
             self._db.executemany("INSERT OR IGNORE INTO fingerprints VALUES (?,?,?)", marks)
             self._db.executemany(
                 "INSERT OR IGNORE INTO suspicions VALUES (?,?,?,?)", [(epoch, *row) for row in suspicions]
+            )
+            self._db.executemany(
+                "INSERT OR REPLACE INTO registrations VALUES (?,?,?,?,?)",
+                [(meter, at, *envelope, epoch) for meter, at, envelope in machines],
             )
             self._db.execute("DELETE FROM inbox")
             self._write_inbox(left)
@@ -260,20 +268,28 @@ class Store:
         """Drops what was promised for epochs below `before`, except that they are booked."""
         self._db.execute("DELETE FROM promises WHERE epoch<? AND what<>'booked'", (before,))
 
-    def keep_machine(self, meter_id: int, measured_at: int, document: bytes) -> None:
-        """Keeps a machine's document unless a younger one is held."""
+    def keep_machine(self, meter_id: int, measured_at: int, document: Envelope) -> None:
+        """Keeps a machine's signed document until a report holds it."""
         self._db.execute(
-            "INSERT INTO machines VALUES (?,?,?) ON CONFLICT (meter_id) DO UPDATE SET"
-            " measured_at=excluded.measured_at, document=excluded.document"
-            " WHERE excluded.measured_at > machines.measured_at",
-            (meter_id, measured_at, document),
+            "INSERT OR IGNORE INTO registrations VALUES (?,?,?,?,NULL)", (meter_id, measured_at, *document)
         )
 
     def machines(self) -> list[bytes]:
-        """The documents of all machines, by meter."""
-        return [
-            document for (document,) in self._db.execute("SELECT document FROM machines ORDER BY meter_id")
-        ]
+        """The youngest document of every machine, by meter."""
+        rows = self._db.execute("SELECT payload, MAX(measured_at) FROM registrations GROUP BY meter_id")
+        return [payload for payload, _ in rows]
+
+    def reported_machines(self) -> list[bytes]:
+        """The documents that reports hold."""
+        rows = self._db.execute("SELECT payload FROM registrations WHERE epoch IS NOT NULL")
+        return [payload for (payload,) in rows]
+
+    def new_machines(self) -> list[Envelope]:
+        """The youngest document of every machine, where no report holds it yet."""
+        rows = self._db.execute(
+            "SELECT payload, signature, epoch, MAX(measured_at) FROM registrations GROUP BY meter_id"
+        )
+        return [Envelope(payload, signature) for payload, signature, epoch, _ in rows if epoch is None]
 
     def publication(self, start: int) -> bytes | None:
         """The content hash this node signed for a batch start, None if none."""

@@ -19,6 +19,7 @@ from oracle.wire.typed import TOTALS, Report
 
 DOMAIN = "bitwatt/bundle/1"
 MAX_LEAVES = 10_000
+MAX_MACHINES = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ class Bundle:
     devices: tuple[DeviceRecord, ...]
     entries: tuple[Entry, ...]
     outcomes: tuple[OutcomeEntry, ...]
+    machines: tuple[Envelope, ...] = ()
 
     def leaves(self) -> list[Leaf]:
         """The leaves of the entries, in bundle order; raises WireError for a malformed payload."""
@@ -142,8 +144,9 @@ def make_bundle(
     end: int,
     entries: Iterable[tuple[Envelope, int, DeviceRecord]],
     outcomes: Iterable[OutcomeEntry],
+    machines: Iterable[Envelope] = (),
 ) -> Bundle:
-    """The bundle of (envelope, quality, device) entries and outcomes, in its one order."""
+    """The bundle of (envelope, quality, device) entries, outcomes and machines, in its one order."""
     items = list(entries)
     if len(items) > MAX_LEAVES:
         raise WireError(
@@ -158,15 +161,20 @@ def make_bundle(
     ]
     indexed.sort(key=lambda entry: (entry.device, entry.envelope.payload))
     ordered = sorted(outcomes, key=_outcome_key)
-    return Bundle(chain_id, feed_id, epoch, start, end, devices, tuple(indexed), tuple(ordered))
+    registered = tuple(sorted(machines))
+    return Bundle(chain_id, feed_id, epoch, start, end, devices, tuple(indexed), tuple(ordered), registered)
 
 
 def _outcome_key(outcome: OutcomeEntry) -> tuple[int, int, int]:
     return outcome.batch_id, outcome.chunk_index, outcome.slot
 
 
+_KEYS = (list(range(9)), list(range(10)))
+
+
 def encode_bundle(bundle: Bundle) -> bytes:
-    """The deterministic encoding of `bundle`."""
+    """The deterministic encoding of `bundle`; key 9 is there only where machines are."""
+    machines: dict[int, cbor.Value] = {9: [list(item) for item in bundle.machines]} if bundle.machines else {}
     return cbor.encode(
         {
             0: DOMAIN,
@@ -184,6 +192,7 @@ def encode_bundle(bundle: Bundle) -> bytes:
                 [outcome.batch_id, outcome.chunk_index, outcome.slot, outcome.packed]
                 for outcome in bundle.outcomes
             ],
+            **machines,
         }
     )
 
@@ -191,7 +200,7 @@ def encode_bundle(bundle: Bundle) -> bytes:
 def decode_bundle(data: bytes) -> Bundle:
     """The bundle in `data`; raises WireError unless it is well-formed, deterministic and in its one order."""
     table = cbor.decode(data)
-    if not isinstance(table, dict) or list(table) != list(range(9)) or table[0] != DOMAIN:
+    if not isinstance(table, dict) or list(table) not in _KEYS or table[0] != DOMAIN:
         raise WireError("bundle", f"is not a {DOMAIN!r} map")
     devices = tuple(
         DeviceRecord(_int(row[0]), _word(row[1]), _word(row[2]), _word(row[3])) for row in _rows(table[6], 4)
@@ -209,6 +218,7 @@ def decode_bundle(data: bytes) -> Bundle:
         devices,
         entries,
         outcomes,
+        _machines(table[9]) if 9 in table else (),
     )
     _check_order(bundle)
     return bundle
@@ -225,12 +235,20 @@ def _entry(row: Sequence[cbor.Value], devices: int) -> Entry:
     return Entry(Envelope(_bytes(row[0]), signature), quality, device)
 
 
+def _machines(table: cbor.Value) -> tuple[Envelope, ...]:
+    rows = [Envelope(_bytes(row[0]), _bytes(row[1])) for row in _rows(table, 2)]
+    if not 0 < len(rows) <= MAX_MACHINES or any(len(row.signature) != 64 for row in rows):
+        raise WireError("bundle.machines", f"are not 1 to {MAX_MACHINES} signed documents")
+    return tuple(rows)
+
+
 def _check_order(bundle: Bundle) -> None:
     """Raises WireError unless devices, entries and outcomes stand in their one order without repetition."""
     orders: tuple[tuple[str, list[tuple[object, ...]]], ...] = (
         ("devices", [(device.meter_id, device.x, device.y) for device in bundle.devices]),
         ("entries", [(entry.device, entry.envelope.payload) for entry in bundle.entries]),
         ("outcomes", [_outcome_key(outcome) for outcome in bundle.outcomes]),
+        ("machines", [(machine.payload,) for machine in bundle.machines]),
     )
     for name, keys in orders:
         for index in range(1, len(keys)):

@@ -1,8 +1,8 @@
 """From readings to outcomes: what each run delivered in one slot, and how much of it green power matched.
 
-F2 (facility energy), F9 (green match in the same zone and slot) and the delivered part of F15. The committee
-computes outcomes by these functions and the auditor computes them again; a reading that is missing, or that
-is not actual, counts as 0.
+F2 (facility energy, storage apart), F9 (green match in the same zone and slot) and the delivered part of
+F15. The committee computes outcomes by these functions and the auditor computes them again; a reading that is
+missing, or that is not actual, counts as 0.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from oracle.wire.reading import Kind, Leaf
 from oracle.wire.typed import uint_word
 
 GREEN = 1
+SITE_KINDS = frozenset({Kind.SITE_IMPORT, Kind.STORAGE_CHARGE, Kind.STORAGE_DISCHARGE})
 MAX_U32 = 0xFFFFFFFF
 
 
@@ -69,6 +70,8 @@ class SlotReadings:
     compute_ms: Mapping[int, int] = field(default_factory=dict)  # by agreement id
     import_mwh: Mapping[int, int] = field(default_factory=dict)  # by site id
     generation_mwh: Mapping[int, int] = field(default_factory=dict)  # by plant id
+    charge_mwh: Mapping[int, int] = field(default_factory=dict)  # by site id, into storage behind its import
+    discharge_mwh: Mapping[int, int] = field(default_factory=dict)  # by site id, out of it
 
 
 def slot_readings(
@@ -76,17 +79,17 @@ def slot_readings(
 ) -> SlotReadings:
     """The actual readings of exactly [start, end) among `leaves`.
 
-    `site_of` gives the site of a site-import meter, `plant_of` the plant of a plant meter. Several meters of
-    one asset add up. Leaves of other intervals (reported late) and of other qualities do not count.
+    `site_of` gives the site of a site's meter, `plant_of` the plant of a plant meter. Several meters of one
+    asset add up. Leaves of other intervals (reported late) and of other qualities do not count.
     """
-    tables: dict[int, defaultdict[int, int]] = {kind: defaultdict(int) for kind in (1, 2, 3, 4)}
+    tables: dict[int, defaultdict[int, int]] = {kind: defaultdict(int) for kind in range(1, 7)}
     for leaf in leaves:
         reading = leaf.reading
         if leaf.quality or reading.start != start or reading.end != end:
             continue
         if reading.kind in (Kind.JOB_IT_ENERGY, Kind.COMPUTE):
             tables[reading.kind][int.from_bytes(reading.agreement_id, "big")] += reading.quantity
-        elif reading.kind == Kind.SITE_IMPORT and reading.meter_id in site_of:
+        elif reading.kind in SITE_KINDS and reading.meter_id in site_of:
             tables[reading.kind][site_of[reading.meter_id]] += reading.quantity
         elif reading.kind == Kind.GENERATION and reading.meter_id in plant_of:
             tables[reading.kind][plant_of[reading.meter_id]] += reading.quantity
@@ -95,6 +98,8 @@ def slot_readings(
         compute_ms=tables[Kind.COMPUTE],
         import_mwh=tables[Kind.SITE_IMPORT],
         generation_mwh=tables[Kind.GENERATION],
+        charge_mwh=tables[Kind.STORAGE_CHARGE],
+        discharge_mwh=tables[Kind.STORAGE_DISCHARGE],
     )
 
 
@@ -111,14 +116,20 @@ def delivered_milli_lanes(lanes: int, compute_ms: int, slot_seconds: int) -> int
     return min(1000 * lanes, compute_ms // slot_seconds)
 
 
-def facility_wh(it_mwh: int, site_it_mwh: int, import_mwh: int) -> int:
-    """F2: IT energy of a run times PUE of its site in the slot, Wh rounded down.
+def drawn_mwh(site_it_mwh: int, import_mwh: int, charge_mwh: int = 0, discharge_mwh: int = 0) -> int:
+    """F2, F9: what a site drew in the slot and used in the slot.
 
-    PUE = import / sum of IT energy, at least 1; without an import reading it is 1, which can only understate.
+    What it used is import - charge + discharge, at least its IT energy (PUE >= 1; without an import reading
+    it is the IT energy, which can only understate). What came out of storage was not drawn now: F9 does not
+    carry green power over, so energy that storage took, gave or lost is never matched.
     """
-    if it_mwh == 0:
-        return 0
-    return it_mwh * max(import_mwh, site_it_mwh) // (site_it_mwh * 1000)
+    used = max(import_mwh - charge_mwh + discharge_mwh, site_it_mwh)
+    return max(used - discharge_mwh, 0)
+
+
+def facility_wh(it_mwh: int, site_it_mwh: int, drawn: int) -> int:
+    """F2: a run's part, by IT energy, of what its site drew, Wh rounded down."""
+    return it_mwh * drawn // (site_it_mwh * 1000) if it_mwh else 0
 
 
 def coverage(
@@ -149,17 +160,23 @@ def slot_outcomes(
     site_it: defaultdict[int, int] = defaultdict(int)
     for run, agreement in zip(active, ids, strict=True):
         site_it[run.site_id] += readings.it_energy_mwh.get(agreement, 0)
+    drawn = {site: _drawn(site, it_mwh, readings) for site, it_mwh in site_it.items()}
     pools = coverage(positions, readings.generation_mwh)
     packed: defaultdict[int, list[bytes]] = defaultdict(list)
     for run, agreement in zip(active, ids, strict=True):
         it_mwh = readings.it_energy_mwh.get(agreement, 0)
-        energy = facility_wh(it_mwh, site_it[run.site_id], readings.import_mwh.get(run.site_id, 0))
+        energy = facility_wh(it_mwh, site_it[run.site_id], drawn[run.site_id])
         outcome = Outcome(
             delivered_milli_lanes(run.lanes, readings.compute_ms.get(agreement, 0), slot_seconds),
             _matched_wh(run, energy, pools),
         )
         packed[run.chunk_index].append(pack_outcome(outcome))
     return {chunk: b"".join(parts) for chunk, parts in packed.items()}
+
+
+def _drawn(site_id: int, site_it_mwh: int, readings: SlotReadings) -> int:
+    tables = (readings.import_mwh, readings.charge_mwh, readings.discharge_mwh)
+    return drawn_mwh(site_it_mwh, *(table.get(site_id, 0) for table in tables))
 
 
 def _matched_wh(run: RunPosition, energy_wh: int, pools: Mapping[int, tuple[int, int]]) -> int:

@@ -1,9 +1,13 @@
 """The evidence of one agreement as one file: what anyone can check offline with nothing else at hand.
 
-JSON, hexadecimal bytes. For every slot the signed report, the readings of the agreement, of its site and of
-the plants of its zone with their Merkle paths, and the outcome that was settled; beside them the evidence
-documents of the devices. What a file cannot prove by itself is that its committee is the market's: compare
-`config_digest` (or let `bitwatt evidence open --rpc` do it) with the contract.
+JSON, hexadecimal bytes. `meters` says which site or plant each meter measures. A slot holds the signed
+report; the readings of the agreement, of the other jobs at its site, of the site and of the plants of its
+zone with their Merkle paths; the runs at the site; what the plants had sold; the outcome that was settled. So
+F2, F9 and F15 are computed again from readings. Beside the slots are the evidence documents of the devices,
+with collateral and time.
+
+What a file cannot prove by itself are the facts it takes from the chain (committee, runs, meters, sold):
+`bitwatt evidence open --rpc` compares them.
 """
 
 from __future__ import annotations
@@ -16,11 +20,20 @@ from typing import Any
 from oracle.wire import merkle
 from oracle.wire.errors import SignatureError, WireError
 from oracle.wire.keys import DevicePublicKey, keccak256, recover, sha256
-from oracle.wire.outcomes import Outcome, outcome_leaf, unpack_outcomes
+from oracle.wire.outcomes import (
+    Outcome,
+    PlantPosition,
+    RunPosition,
+    agreement_id,
+    outcome_leaf,
+    slot_outcomes,
+    slot_readings,
+    unpack_outcomes,
+)
 from oracle.wire.reading import Leaf, decode_reading
 from oracle.wire.typed import Report, digest, domain_separator, uint_word
 
-FORMAT = "bitwatt/evidence-pack/1"
+FORMAT = "bitwatt/evidence-pack/2"
 MAX_PACK_BYTES = 64 << 20
 MAX_DEPTH = 32
 
@@ -120,8 +133,13 @@ def check_pack(pack: Mapping[str, Any]) -> tuple[list[Finding], list[SlotResult]
     """Every finding, good ones too, and what the agreement got; raises WireError when the shape is broken."""
     try:
         return _Checker(pack).run()
-    except (KeyError, TypeError, AttributeError, IndexError) as error:
+    except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
+        if isinstance(error, WireError):
+            raise
         raise WireError("pack", f"a part is missing or of another kind: {error!r}") from None
+
+
+_TABLES = ("sites", "plants")
 
 
 class _Checker:
@@ -134,6 +152,9 @@ class _Checker:
         self.agreement = _bytes(pack["agreement_id"], 32)
         self.config = config_digest(pack["chain_id"], pack["oracle"], self.members, self.quorum)
         self.separator = domain_separator(pack["chain_id"], pack["oracle"])
+        self.site_of, self.plant_of = (
+            {int(k): int(v) for k, v in pack["meters"][n].items()} for n in _TABLES
+        )
         self.findings: list[Finding] = []
         self.results: list[SlotResult] = []
 
@@ -179,12 +200,25 @@ class _Checker:
             self.note(
                 place, "it follows the report before", report.prev_hash == previous.struct_hash(), "prev_hash"
             )
-        actual = [self._leaf(place, number, row, report) for number, row in enumerate(entry["readings"])]
-        self._outcome(place, entry["outcome"], report, all(actual))
+        leaves = [self._leaf(place, number, row, report) for number, row in enumerate(entry["readings"])]
+        outcome = self._due(entry, report, leaves)
+        self._outcome(place, entry["outcome"], report, outcome, not any(leaf.quality for leaf in leaves))
         return report
 
-    def _leaf(self, place: str, number: int, row: Mapping[str, Any], report: Report) -> bool:
-        """Checks one reading; whether it is actual."""
+    def _due(self, entry: Mapping[str, Any], report: Report, leaves: list[Leaf]) -> Outcome:
+        """F2, F9 and F15 over the readings of the slot."""
+        number = int.from_bytes(self.agreement, "big")
+        runs = [RunPosition(**{key: int(value) for key, value in run.items()}) for run in entry["runs"]]
+        plants = [PlantPosition(**{key: int(value) for key, value in row.items()}) for row in entry["plants"]]
+        readings = slot_readings(leaves, report.start, report.end, self.site_of, self.plant_of)
+        runs.sort(key=lambda run: (run.chunk_index, run.run_index))
+        chunk = [run for run in runs if run.chunk_index == number >> 32 & 0xFFFFFFFF]
+        place = [agreement_id(number >> 64, run.chunk_index, run.run_index) for run in chunk].index(number)
+        packed = slot_outcomes(number >> 64, report.end - report.start, runs, plants, readings)
+        return unpack_outcomes(packed[number >> 32 & 0xFFFFFFFF])[place]
+
+    def _leaf(self, place: str, number: int, row: Mapping[str, Any], report: Report) -> Leaf:
+        """Checks one reading."""
         payload, signature = _bytes(row["payload"]), _bytes(row["signature"], 64)
         key = DevicePublicKey(_bytes(row["x"], 32), _bytes(row["y"], 32))
         evidence, where = _bytes(row["evidence_hash"], 32), f"{place} reading {number}"
@@ -201,9 +235,11 @@ class _Checker:
         )
         known = row["evidence_hash"] in self.pack["evidence"]
         self.note(where, "the evidence of its key is here", known, "the document is missing")
-        return leaf.quality == 0
+        return leaf
 
-    def _outcome(self, place: str, row: Mapping[str, Any], report: Report, actual: bool) -> None:
+    def _outcome(
+        self, place: str, row: Mapping[str, Any], report: Report, due: Outcome, actual: bool
+    ) -> None:
         packed, number = _bytes(row["packed"]), int.from_bytes(self.agreement, "big")
         batch, chunk, run = number >> 64, number >> 32 & 0xFFFFFFFF, number & 0xFFFFFFFF
         leaf = outcome_leaf(batch, chunk, int(row["slot"]), packed)
@@ -217,5 +253,6 @@ class _Checker:
             place, f"the outcome holds run {run}", good, f"{len(outcomes)} outcomes, position {place_in}"
         )
         outcome = outcomes[place_in] if good else Outcome(0, 0)
+        self.note(place, "F2, F9 and F15 give this outcome", outcome == due, f"{outcome} where {due} is due")
         result = SlotResult(report.start, outcome.delivered_milli_lanes, outcome.matched_wh, actual)
         self.results.append(result)

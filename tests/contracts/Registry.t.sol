@@ -55,6 +55,8 @@ contract RegistryTest is World {
         registry.addPlant(5, STRANGER, 0, 1, 1, 1);
         fails(error_);
         registry.setMeasurement(CODE, 0, false);
+        fails(error_);
+        registry.setTcbStatus(1, "UpToDate", true);
     }
 
     function test_addZone_checks() public {
@@ -123,6 +125,19 @@ contract RegistryTest is World {
         eqHash(
             registry.policyHash(), keccak256(abi.encode(before, bytes32("other"), uint8(3), true)), "policy hash"
         );
+    }
+
+    function test_setTcbStatus_is_part_of_the_policy() public {
+        vm.startPrank(OPERATOR);
+        fails(abi.encodeWithSelector(IRegistry.OutOfRange.selector, bytes32("status"), 0));
+        registry.setTcbStatus(2, "", true);
+        bytes32 before = registry.policyHash();
+        bytes32 name = keccak256("ConfigurationAndSWHardeningNeeded");
+        registry.setTcbStatus(2, "ConfigurationAndSWHardeningNeeded", true);
+        isTrue(registry.tcbStatusAllowed(2, name) && !registry.tcbStatusAllowed(1, name), "of one kind");
+        eqHash(registry.policyHash(), keccak256(abi.encode(before, name, uint256(258), true)), "policy hash");
+        registry.setTcbStatus(2, "ConfigurationAndSWHardeningNeeded", false);
+        isTrue(!registry.tcbStatusAllowed(2, name), "taken off");
     }
 
     function test_recordDevice_checks() public {

@@ -8,6 +8,7 @@ import {Strings} from "@openzeppelin/contracts/utils/Strings.sol";
 import {IDeliveryOracle} from "../../contracts/interfaces/IDeliveryOracle.sol";
 import {ISettlement} from "../../contracts/interfaces/ISettlement.sol";
 import {ReportLib} from "../../contracts/libraries/ReportLib.sol";
+import {BundleReader} from "./support/BundleReader.sol";
 import {Check} from "./support/Check.sol";
 
 /// @dev What the contracts take from calldata, so that the vectors go the same way.
@@ -169,6 +170,41 @@ contract WireVectorsTest is Check {
             )
         );
         eqHash(content, word(json, "", ".hash"), "hash");
+    }
+
+    /// @dev From the bytes of a bundle to the report that the contract hashes.
+    function test_bundle() public view {
+        string memory json = vm.readFile("tests/vectors/bundle.json");
+        bytes memory data = bytesOf(json, "", ".bundle");
+        (BundleReader.Bundle memory b, uint256 chainId) = BundleReader.read(data);
+        eq(chainId, 31337, "chain");
+        eq(b.machines, 1, "machines");
+        IDeliveryOracle.Report memory r;
+        (r.feedId, r.epoch, r.start, r.end) = (b.feedId, b.epoch, b.start, b.end);
+        r.count = uint32(b.leaves.length);
+        bytes32[] memory hashes = new bytes32[](r.count);
+        uint256[8] memory sums;
+        for (uint256 i; i < r.count; ++i) {
+            hashes[i] = WIRE.leaf(b.leaves[i]);
+            sums[b.leaves[i].kind] += b.leaves[i].quantity;
+        }
+        for (uint256 i; i < 8; ++i) {
+            r.totals[i] = uint64(sums[i] / 1000);
+        }
+        r.root = BundleReader.root(hashes);
+        r.outcomesRoot = BundleReader.root(b.outcomes);
+        for (uint256 i; i < b.evidence.length; ++i) {
+            b.evidence[i] = keccak256(bytes.concat(keccak256(bytes.concat(b.evidence[i]))));
+        }
+        r.evidenceRoot = BundleReader.root(b.evidence);
+        r.archiveHash = sha256(data);
+        r.policyHash = word(json, ".report", ".policy_hash");
+        r.prevHash = word(json, ".report", ".prev_hash");
+        r.configDigest = word(json, ".report", ".config_digest");
+        eqHash(r.root, word(json, ".report", ".root"), "root");
+        eqHash(r.outcomesRoot, word(json, ".report", ".outcomes_root"), "outcomes root");
+        eqHash(r.evidenceRoot, word(json, ".report", ".evidence_root"), "evidence root");
+        eqHash(WIRE.hash(r), word(json, "", ".struct_hash"), "struct hash");
     }
 
     // --- EIP-712 --------------------------------------------------------------------

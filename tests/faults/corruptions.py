@@ -100,6 +100,13 @@ def cancel(world: World) -> None:
     world.events[-1] = replace(world.events[-1], block=1)
 
 
+def other_status(world: World) -> None:
+    """The policy lists a platform status, and it is not that of the devices."""
+    args = {"evidenceKind": 0, "status": "SWHardeningNeeded", "allowed": True, "policyHash": bytes(32)}
+    world.send(None, ("Registry", "TcbStatusSet", args))
+    world.events[-1] = replace(world.events[-1], block=1)
+
+
 def stranger(message: bytes) -> bytes:
     """A signature of somebody outside the committee."""
     return sign_digest(secret("stranger"), message)

@@ -15,6 +15,7 @@ from tests.faults.corruptions import (
     forged,
     moved_key,
     only,
+    other_status,
     overwritten,
     removed,
     report,
@@ -76,6 +77,13 @@ CASES = (
         "measurement",
         after=edited(REGISTRY, "MeasurementSet", 1, allowed=False),
         story="a device runs code that was taken off the policy",
+        also=("reports.policy", "readings.screening"),
+    ),
+    Case(
+        "evidence.quote",
+        "platform status",
+        after=other_status,
+        story="a device runs on a platform below the minimum status of the policy",
         also=("reports.policy",),
     ),
     # --- reports
@@ -121,7 +129,7 @@ CASES = (
         "MeasurementSet",
         after=edited(REGISTRY, "MeasurementSet", 0, allowed=False),
         story="history of the policy is rewritten",
-        also=("evidence.policy",),
+        also=("evidence.policy", "readings.screening"),
     ),
     Case(
         "reports.sequence",
@@ -238,6 +246,21 @@ CASES = (
         "quality 1 or worse",
         {"reading": only(Kind.GENERATION, quality=1), "quality": lambda quality: 0},
         story="an estimated reading is passed off as measured",
+        also=("readings.screening",),
+    ),
+    Case(
+        "readings.screening",
+        "quality 3 (sentinel)",
+        {"reading": only(Kind.GENERATION, quantity=65_535)},
+        story="the committee takes a sensor's error code for a measurement",
+        also=(
+            "readings.register",
+            "settlement.payment",
+            "pools.metered",
+            "pools.matched",
+            "treasury.causes",
+            "certificates.credits",
+        ),
     ),
     Case(
         "readings.sequence",
@@ -294,6 +317,7 @@ CASES = (
         {"reading": only(Kind.SITE_IMPORT, quantity=100)},
         story="a site imports less than its machines burn",
         also=(
+            "readings.screening",
             "readings.register",
             "settlement.payment",
             "pools.matched",

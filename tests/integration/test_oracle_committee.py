@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
-from backend.chain.clients import Registry
+from backend.chain.clients import Oracle, Registry
+from backend.day.children import bitwatt_command
 from oracle.client import CommitteeClient, QuorumMissing
 from oracle.wire.bundle import Bundle
 from oracle.wire.outcomes import Outcome, unpack_outcomes
 from oracle.wire.publication import CarbonDocument
 from oracle.wire.reading import Kind
-from tests.integration.oracle_world import ENERGY_WH, PLANT_METER, SLOT, START, World
+from tests.integration.oracle_world import ENERGY_WH, PLANT_METER, SLOT, START, World, account
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 LATE_SLOT = 2
@@ -108,6 +110,35 @@ def test_a_day_with_a_liar_a_crash_and_a_late_meter(world: World) -> None:
     assert all(sorted(sequence) == list(range(len(sequence))) for sequence in seen.values())
     world.until(lambda: all((world.health(n) or {}).get("unreported") == 0 for n in honest), 30, "all booked")
     assert {(world.health(n) or {})["accepted"] for n in honest} == {8 * (2 * 4 + 2)}
+
+
+def test_an_equivocating_member_is_proven_slashed_and_done_without(world: World) -> None:
+    world.register()
+    for number in range(4):
+        world.start_node(number, fault="equivocate" if number == 2 else "")
+    world.await_nodes()
+    client = CommitteeClient(world.book_path, world.url, world.nodes)
+    world.clear(client)
+    world.write_fleet()
+    world.attest(client)
+    world.start_agents()
+    oracle, liar = Oracle(world.book, world.rpc), account(world.members[2])
+    assert oracle.read("bondOf", liar) == 1_000_000
+    world.run_slot(0)
+    world.until(lambda: oracle.read("bondOf", liar) == 0, 60, "the bond of the equivocator is gone")
+    held = [httpx.get(f"{world.nodes[n]}/equivocations", trust_env=False).json() for n in (0, 1, 3)]
+    proof = next(rows for rows in held if rows)[0]
+    assert (proof["epoch"], proof["member"]) == (0, liar.lower())
+    # whoever proves it a second time gets nothing, and a report must do without the slashed signature
+    key = world.folder / "0.key"
+    command = ("evidence", "slash", proof["proof"], "--rpc", world.url, "--key", str(key))
+    again = subprocess.run(
+        bitwatt_command(*command, "--book", str(world.book_path)), capture_output=True, check=False
+    )
+    assert again.returncode == 2 and b"bond" in again.stderr.lower()
+    for slot in (1, 2, 3):
+        world.run_slot(slot)
+    assert [outcomes(bundle)[0] for bundle in world.bundles().values()] == [Outcome(1000, ENERGY_WH)] * 4
 
 
 def test_what_nodes_refuse(world: World) -> None:

@@ -45,8 +45,10 @@ def check_evidence_pack(world: World) -> None:
     assert made[0] == 0 and made[1]["slots"] == made[1]["due"] == world.slots
     code, verdict = bitwatt("evidence", "open", str(out))
     assert code == 0 and verdict["problems"] == [] and verdict["checks"] > 50
-    assert [slot["matched_wh"] for slot in verdict["slots"]] == [ENERGY_WH] * 3
+    assert [slot["matched_wh"] for slot in verdict["slots"]] == [ENERGY_WH] * 4
+    assert [slot["delivered_milli_lanes"] for slot in verdict["slots"]] == [1000, 1000, 1000, 0]
     assert bitwatt("evidence", "open", str(out), *chain)[0] == 0
+    assert bitwatt("audit", "pack", str(out)) == (0, verdict)
 
     def altered(change: Callable[[dict[str, Any]], None]) -> str:
         pack = json.loads(out.read_text())
@@ -74,6 +76,19 @@ def check_evidence_pack(world: World) -> None:
         name = next(iter(pack["evidence"]))
         pack["evidence"][name] += "00"
 
+    def sold(pack: dict[str, Any]) -> None:
+        pack["slots"][1]["plants"][0]["sold_wh"] *= 4
+
+    def recorded(pack: dict[str, Any]) -> None:
+        pack["devices"][0]["recorded_at"] += 90 * 86_400
+
+    def collateral(pack: dict[str, Any]) -> None:
+        name = next(iter(pack["collateral"]))
+        pack["collateral"][name] += " "
+
+    assert "F2, F9 and F15 give this outcome" in altered(sold)
+    assert "its quote is genuine" in altered(recorded)
+    assert "was altered" in altered(collateral)
     assert "the outcome is in the report" in altered(outcome)
     assert "it is in the report" in altered(quality)
     assert "a quorum signed the report" in altered(report)
@@ -84,15 +99,16 @@ def check_evidence_pack(world: World) -> None:
 
 
 def check_machine(world: World) -> None:
-    """A machine registers itself with the key that is attested, and with no other."""
+    """A machine registers itself with the key that is attested, and with no other. It has half a VCU."""
     fleet = load_fleet(world.folder / "fleet.json")
     device = next(item for item in fleet.devices if item.meter_id == WORKLOAD)
     machine = describe({"class": "cpu", "zone": "zone"}, 31337, WORKLOAD, seconds=0.02)
-    url = f"{world.nodes[2]}/machines"
+    machine = replace(machine, measured_mflops=machine.reference_mflops // 2)
 
     def post(key: DeviceKey, item: Machine) -> dict[str, Any]:
         body = encode_envelope(sign_machine(key, item))
-        answer: dict[str, Any] = httpx.post(url, content=body, trust_env=False).json()
+        for node in world.nodes:
+            answer: dict[str, Any] = httpx.post(f"{node}/machines", content=body, trust_env=False).json()
         return answer
 
     key = device_key(fleet, device)
@@ -100,11 +116,12 @@ def check_machine(world: World) -> None:
     assert "not signed" in post(DeviceKey.from_seed(b"other"), machine)["problem"]
     assert "another chain" in post(key, replace(machine, chain_id=1))["problem"]
     assert "no attested workload" in post(key, replace(machine, meter_id=PLANT_METER))["problem"]
-    assert httpx.get(url, trust_env=False).json()[0]["milli_vcu"] == machine.milli_vcu
+    listed = httpx.get(f"{world.nodes[2]}/machines", trust_env=False).json()
+    assert listed[0]["milli_vcu"] == machine.milli_vcu == 500
 
 
 def test_a_broker_that_is_lost(tmp_path: Path) -> None:
-    world = World(tmp_path, slots=3, orders=2)
+    world = World(tmp_path, slots=4, orders=2)
     try:
         broker = f"mqtt://127.0.0.1:{free_port()}"
         world.register()
@@ -127,15 +144,21 @@ def test_a_broker_that_is_lost(tmp_path: Path) -> None:
         assert world.next_epoch() == 1, "the others wait for readings that are still in the spools"
         world.start_node(0, mqtt=broker, dev_broker=True)
         world.until(lambda: world.next_epoch() > 1, 120, "report of epoch 1")
+        check_machine(world)
         world.run_slot(2)
+        world.run_slot(3)
 
         bundles = world.bundles()
-        assert sorted(bundles) == [0, 1, 2]
+        assert [len(bundles[epoch].machines) for epoch in range(4)] == [0, 0, 1, 0]
+        beyond = bundles.pop(3)
+        assert {entry.quality for entry in beyond.entries} == {0, 1}, (
+            "compute that half a VCU cannot have made"
+        )
+        assert unpack_outcomes(beyond.outcomes[0].packed) == [Outcome(0, ENERGY_WH), Outcome(0, 0)]
         for bundle in bundles.values():
             assert unpack_outcomes(bundle.outcomes[0].packed) == [Outcome(1000, ENERGY_WH), Outcome(1000, 0)]
             assert len(bundle.entries) == 2 * world.orders + 2
         check_evidence_pack(world)
-        check_machine(world)
         metrics = httpx.get(f"{world.nodes[1]}/metrics", trust_env=False).text
         assert 'event="broker lost"' in metrics
     finally:

@@ -14,8 +14,11 @@ from eth_abi import encode as abi_encode
 from eth_account.messages import encode_typed_data
 from eth_utils import keccak
 
-from oracle.wire import bundle, merkle, outcomes, publication, typed
-from oracle.wire.keys import DeviceKey, address_of, sha256, sign_digest
+from oracle.evidence import dev_root
+from oracle.evidence.simulated import attest
+from oracle.wire import bundle, merkle, outcomes, pack, publication, typed
+from oracle.wire.keys import DeviceKey, address_of, join_signatures, sha256, sign_digest
+from oracle.wire.machine import Machine, sign_machine
 from oracle.wire.reading import Leaf, Reading, encode_envelope, seal
 
 HERE = Path(__file__).parent
@@ -147,7 +150,7 @@ def typed_vectors(leaves: list[Leaf]) -> None:
 
 
 def outcome_vectors() -> None:
-    """One slot with a short site, a short plant, an import below the IT sum and a missing reading."""
+    """One slot: a short site with storage, a short plant, an import below the IT sum, a missing reading."""
     runs = [
         outcomes.RunPosition(0, 0, 1, 0, 1, 10, 110),
         outcomes.RunPosition(0, 2, 1, 0, 0, 4, 110),
@@ -163,8 +166,10 @@ def outcome_vectors() -> None:
     readings = outcomes.SlotReadings(
         it_energy_mwh={ids[0]: 910_000, ids[1]: 360_001, ids[2]: 200_000},
         compute_ms={ids[0]: 9_000_000, ids[1]: 3_599_999, ids[2]: 2_099_999, ids[3]: 0},
-        import_mwh={1: 1_500_000, 2: 100_000},
+        import_mwh={1: 1_650_000, 2: 100_000},
         generation_mwh={1: 650_999, 2: 500_000},
+        charge_mwh={1: 400_000},
+        discharge_mwh={1: 250_000},
     )
     packed = outcomes.slot_outcomes(1, 900, runs, positions, readings)
     leaves = {
@@ -186,6 +191,8 @@ def outcome_vectors() -> None:
                 "compute_ms": readings.compute_ms,
                 "import_mwh": readings.import_mwh,
                 "generation_mwh": readings.generation_mwh,
+                "charge_mwh": readings.charge_mwh,
+                "discharge_mwh": readings.discharge_mwh,
             },
             "packed": packed,
             "leaves": leaves,
@@ -209,7 +216,7 @@ def publication_vectors() -> None:
 
 
 def bundle_vectors() -> None:
-    """A small epoch: two devices, three readings, one outcome."""
+    """A small epoch: two devices, five readings, one outcome, a machine that registers."""
     job = outcomes.agreement_bytes(1, 0, 0)
     keys = [DeviceKey.from_seed(b"vector 0"), DeviceKey.from_seed(b"vector 1")]
     records = [
@@ -220,12 +227,120 @@ def bundle_vectors() -> None:
         (seal(keys[0], Reading(CHAIN, 2, 3, job, 0, START, START + 900, 91_000, 91_000)), 0, records[0]),
         (seal(keys[0], Reading(CHAIN, 2, 4, job, 1, START, START + 900, 900_000, 900_000)), 0, records[0]),
         (seal(keys[1], Reading(CHAIN, 1, 1, bytes(32), 0, START, START + 900, 5_000, 5_000)), 1, records[1]),
+        (seal(keys[1], Reading(CHAIN, 1, 5, bytes(32), 1, START, START + 900, 1_500, 70_000)), 0, records[1]),
+        (seal(keys[1], Reading(CHAIN, 1, 6, bytes(32), 2, START, START + 900, 0, 60_000)), 3, records[1]),
     ]
+    machine = Machine(CHAIN, 2, "cpu", "zone", ("2 x a processor",), 512_000, 1_024_000, 1, START - 1)
     outcome = bundle.OutcomeEntry(1, 0, 0, outcomes.pack_outcome(outcomes.Outcome(1000, 90)))
-    built = bundle.make_bundle(CHAIN, typed.feed_id("main"), 0, START, START + 900, made, [outcome])
+    built = bundle.make_bundle(
+        CHAIN, typed.feed_id("main"), 0, START, START + 900, made, [outcome], [sign_machine(keys[0], machine)]
+    )
     report = built.report(keccak(b"policy"), bytes(32), keccak(b"config"))
     encoded = bundle.encode_bundle(built)
-    write("bundle.json", {"bundle": encoded, "archive_hash": sha256(encoded), "report": asdict(report)})
+    content = {"bundle": encoded, "archive_hash": sha256(encoded), "report": asdict(report)}
+    write("bundle.json", content | {"struct_hash": report.struct_hash()})
+
+
+def pack_vectors() -> None:
+    """The evidence pack of a green agreement over two slots, at a site with another job and a storage."""
+    job, other = (outcomes.agreement_bytes(1, 0, run) for run in range(2))
+    nonce, collateral = keccak(b"block"), dev_root.collateral(START - 86_400)
+    keys = {meter: DeviceKey.from_seed(b"vector %d" % meter) for meter in (1, 2, 3, 4)}
+    roles = {1: "meter", 2: "meter", 3: "workload", 4: "meter"}  # plant, site, jobs, storage of the site
+    documents = {
+        meter: attest(roles[meter], key.public, meter, nonce, collateral, CHAIN)
+        for meter, key in keys.items()
+    }
+    records = {
+        meter: bundle.DeviceRecord(meter, key.public.x, key.public.y, documents[meter].hash())
+        for meter, key in keys.items()
+    }
+    members = sorted((sha256(b"bitwatt/test/member %d" % number) for number in range(4)), key=address_of)
+    digest = pack.config_digest(CHAIN, CONTRACT, [address_of(member) for member in members], 3)
+    runs = [outcomes.RunPosition(0, 0, 1, 0, 1, 2, 110), outcomes.RunPosition(0, 1, 1, 0, 0, 1, 110)]
+    plants = [outcomes.PlantPosition(1, 0, 250)]
+    slots, previous = [], bytes(32)
+    for slot in range(2):
+        start, place = START + 900 * slot, 4 * slot
+        rows = [
+            (1, 1, bytes(32), slot, 250_000, 250_000 * (slot + 1)),
+            (2, 2, bytes(32), slot, 340_000, 340_000 * (slot + 1)),
+            (3, 3, job, place, 160_000, 160_000 * (slot + 1)),
+            (3, 4, job, place + 1, 1_800_000 - 900_000 * slot, 1_800_000 + 900_000 * slot),
+            (3, 3, other, place + 2, 80_000, 80_000 * (slot + 1)),
+            (4, 5, bytes(32), 2 * slot, 60_000, 60_000 * (slot + 1)),
+            (4, 6, bytes(32), 2 * slot + 1, 20_000, 20_000 * (slot + 1)),
+        ]
+        made = [
+            (
+                seal(keys[meter], Reading(CHAIN, meter, kind, run, seq, start, start + 900, q, r)),
+                0,
+                records[meter],
+            )
+            for meter, kind, run, seq, q, r in rows
+        ]
+        draft = bundle.make_bundle(CHAIN, typed.feed_id("main"), slot, start, start + 900, made, [])
+        readings = outcomes.slot_readings(draft.leaves(), start, start + 900, {2: 1, 4: 1}, {1: 1})
+        packed = outcomes.slot_outcomes(1, 900, runs, plants, readings)[0]
+        outcome = bundle.OutcomeEntry(1, 0, slot, packed)
+        built = bundle.make_bundle(CHAIN, draft.feed_id, slot, start, start + 900, made, [outcome])
+        report = built.report(keccak(b"policy"), previous, digest)
+        previous = report.struct_hash()
+        signed = typed.digest(typed.domain_separator(CHAIN, CONTRACT), previous)
+        leaves = built.leaves()
+        tree = merkle.MerkleTree.of(leaf.hash() for leaf in leaves)
+        slots.append(
+            {
+                "report": pack.report_to_json(report),
+                "signatures": join_signatures(
+                    signed, [sign_digest(member, signed) for member in members[1:]]
+                ),
+                "runs": [asdict(run) for run in runs],
+                "plants": [asdict(plant) for plant in plants],
+                "readings": [
+                    {
+                        "meter_id": leaf.reading.meter_id,
+                        "payload": entry.envelope.payload,
+                        "signature": entry.envelope.signature,
+                        "quality": entry.quality,
+                        "x": built.devices[entry.device].x,
+                        "y": built.devices[entry.device].y,
+                        "evidence_hash": leaf.evidence_hash,
+                        "proof": tree.proof(leaf.hash()),
+                    }
+                    for leaf, entry in zip(leaves, built.entries, strict=True)
+                ],
+                "outcome": {"slot": slot, "position": 0, "packed": packed, "proof": []},
+            }
+        )
+    write(
+        "pack.json",
+        {
+            "format": pack.FORMAT,
+            "chain_id": CHAIN,
+            "oracle": CONTRACT,
+            "feed": "main",
+            "members": [address_of(member) for member in members],
+            "quorum": 3,
+            "config_digest": digest,
+            "agreement_id": job,
+            "slots_due": 2,
+            "slots": slots,
+            "meters": {"sites": {2: 1, 4: 1}, "plants": {1: 1}},
+            "devices": [
+                {
+                    "meter_id": meter,
+                    "evidence_hash": document.hash(),
+                    "measurement": dev_root.MEASUREMENTS[roles[meter]],
+                    "attested_until": START + 86_400,
+                    "recorded_at": START - 900,
+                }
+                for meter, document in documents.items()
+            ],
+            "evidence": {"0x" + item.hash().hex(): item.encode() for item in documents.values()},
+            "collateral": {"0x" + sha256(collateral).hex(): collateral.decode()},
+        },
+    )
 
 
 if __name__ == "__main__":
@@ -235,3 +350,4 @@ if __name__ == "__main__":
     outcome_vectors()
     publication_vectors()
     bundle_vectors()
+    pack_vectors()

@@ -37,12 +37,14 @@ export interface Bundle {
   devices: DeviceRecord[];
   entries: Entry[];
   outcomes: OutcomeEntry[];
+  /** documents of machines that registered: payload and signature */
+  machines: { payload: Bytes; signature: Bytes }[];
 }
 
 /** The bundle in `data`; throws WireError when it is malformed. */
 export function decodeBundle(data: Bytes): Bundle {
   const table = decode(data);
-  if (!(table instanceof Map) || table.size !== 9 || table.get(0) !== DOMAIN)
+  if (!(table instanceof Map) || table.size !== (table.has(9) ? 10 : 9) || table.get(0) !== DOMAIN)
     throw new WireError(`bundle: this is no "${DOMAIN}" map`);
   const devices = asRows(table.get(6), 4).map((row) => ({
     meterId: asInt(row[0]),
@@ -61,9 +63,14 @@ export function decodeBundle(data: Bytes): Bundle {
     slot: asInt(row[2]),
     packed: asBytes(row[3]),
   }));
+  const machines = asRows(table.get(9) ?? [], 2).map((row) => ({
+    payload: asBytes(row[0]),
+    signature: asBytes(row[1], 64),
+  }));
   const int = (key: number) => asInt(table.get(key));
-  const feed = asBytes(table.get(2), 32);
-  return { chainId: int(1), feedId: feed, epoch: int(3), start: int(4), end: int(5), devices, entries, outcomes };
+  const feedId = asBytes(table.get(2), 32);
+  const head = { chainId: int(1), feedId, epoch: int(3), start: int(4), end: int(5) };
+  return { ...head, devices, entries, outcomes, machines };
 }
 
 export const keyId = (device: DeviceRecord): Bytes => keccak256(join(device.x, device.y));

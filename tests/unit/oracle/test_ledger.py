@@ -70,7 +70,7 @@ REFUSED = {
     "unknown meter": (None, "reading.meter_id", True),
     "early": (reading(slot=3), "reading.end", True),
     "expired key": (reading(EXPIRED, 2), "device.attested_until", False),
-    "kind of another device": (reading(kind=2), "reading.kind", False),
+    "kind of another device": (reading(kind=7), "reading.kind", False),
     "kind of another role": (reading(SITE_METER, 3, agreement=JOB), "reading.kind", False),
     "above nameplate": (reading(quantity=262_501, register=262_501), "reading.quantity", False),
     "wrong unit (Wh as uWh)": (reading(quantity=10**8, register=10**8), "reading.quantity", False),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from oracle.wire.outcomes import (
     Outcome,
     PlantPosition,
@@ -11,6 +13,7 @@ from oracle.wire.outcomes import (
     agreement_id,
     coverage,
     delivered_milli_lanes,
+    drawn_mwh,
     facility_wh,
     slot_outcomes,
     slot_readings,
@@ -47,10 +50,27 @@ def test_matched_is_limited_by_use_by_plant_and_by_what_was_bought() -> None:
 
 
 def test_pue_is_never_below_one() -> None:
-    assert facility_wh(500_000, 1_000_000, 1_300_000) == 650
-    assert facility_wh(500_000, 1_000_000, 900_000) == 500
-    assert facility_wh(500_000, 500_000, 0) == 500
-    assert facility_wh(0, 0, 700_000) == 0
+    assert facility_wh(500_000, 1_000_000, drawn_mwh(1_000_000, 1_300_000)) == 650
+    assert facility_wh(500_000, 1_000_000, drawn_mwh(1_000_000, 900_000)) == 500
+    assert facility_wh(500_000, 500_000, drawn_mwh(500_000, 0)) == 500
+    assert facility_wh(0, 0, drawn_mwh(0, 700_000)) == 0
+
+
+@pytest.mark.parametrize(
+    ("it", "imported", "charge", "discharge", "drawn"),
+    [
+        (1_000, 1_200, 0, 0, 1_200),
+        (1_000, 1_700, 500, 0, 1_200),  # what was charged no job has used
+        (1_000, 700, 0, 500, 700),  # what came out of storage was drawn in another slot
+        (1_000, 0, 0, 1_200, 0),  # all of it from storage
+        (1_000, 0, 0, 300, 700),  # no import reading: PUE 1
+        (1_000, 1_300, 400, 300, 900),  # both: the loss is nobody's
+    ],
+)
+def test_storage_is_apart_from_what_is_matched(
+    it: int, imported: int, charge: int, discharge: int, drawn: int
+) -> None:
+    assert drawn_mwh(it, imported, charge, discharge) == drawn
 
 
 def test_grey_matches_nothing() -> None:

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from backend.day.embedded import simbench_profiles
-from oracle.node.expect import build_bundle
+from oracle.node.expect import build_bundle, judge
 from oracle.node.ledger import Ledger
 from oracle.node.store import Store
+from oracle.wire import memory as wire_memory
+from oracle.wire.machine import Machine
 from oracle.wire.reading import NO_AGREEMENT, Quality, Reading
 from oracle.wire.screen import (
     MATCHES,
@@ -21,10 +23,7 @@ from oracle.wire.screen import (
     WINDOW,
     Metered,
     Suspicion,
-    contiguous,
-    fingerprint,
     is_sentinel,
-    keep,
     screen,
 )
 from tests.unit.oracle.oracle_facts import (
@@ -48,28 +47,13 @@ PV = Metered(nameplate_w=1_000_000, source=1)
 FULL = 1_000_000 * SLOT * 1000 // 3600
 
 
-class Memory:
-    """A history in memory."""
-
-    def __init__(self) -> None:
-        self.tails: defaultdict[int, list[Reading]] = defaultdict(list)
-        self.marks: dict[int, tuple[int, int]] = {}
-
-    def tail(self, meter_id: int) -> list[Reading]:
-        return self.tails[meter_id]
-
-    def origin(self, mark: int) -> tuple[int, int] | None:
-        return self.marks.get(mark)
+class Memory(wire_memory.Memory):
+    """A history that reports."""
 
     def report(self, items: list[Reading], meters: Mapping[int, Metered]) -> dict[tuple[int, int], Suspicion]:
         """Screens one report's readings and takes them in."""
         found = screen(items, meters, self)
-        for item in items:
-            tail = self.tails[item.meter_id]
-            mark = fingerprint(contiguous(tail, item)[-WINDOW:], meters[item.meter_id])
-            if mark is not None:
-                self.marks.setdefault(mark, (item.meter_id, item.end))
-            keep(tail, item)
+        self.absorb(items, meters)
         return found
 
 
@@ -198,6 +182,98 @@ def test_mass_balance_of_a_site(imported: int, jobs: tuple[int, ...], doubted: b
     assert found == ({(21, 0): Suspicion.MASS_BALANCE} if doubted else {})
 
 
+# --- storage ----------------------------------------------------------------------
+PLANT_1 = Metered(1_000_000, 1, plant_id=1)
+EXPORT, STORE = 1, 2
+
+
+def with_storage(
+    slot: int, exported: int, charge: tuple[int, int], discharge: tuple[int, int], bought: int = 0
+) -> list[Reading]:
+    """A plant's export and its storage's (quantity, register) in a slot; `bought` is imported so far."""
+    start = START + slot * SLOT
+    rows = [(EXPORT, 1, exported, exported), (STORE, 5, *charge), (STORE, 6, *discharge)]
+    if bought:
+        rows.append((STORE, 2, 0, bought))
+    return [
+        Reading(CHAIN, meter, kind, NO_AGREEMENT, 4 * slot + kind, start, start + SLOT, quantity, register)
+        for meter, kind, quantity, register in rows
+    ]
+
+
+def storage_days(*slots: tuple[int, tuple[int, int], tuple[int, int], int]) -> list[set[Suspicion]]:
+    memory, meters = Memory(), {EXPORT: PLANT_1, STORE: PLANT_1}
+    return [set(memory.report(with_storage(n, *slot), meters).values()) for n, slot in enumerate(slots)]
+
+
+def test_a_storage_gives_less_than_its_plant_put_in() -> None:
+    full = FULL // 2
+    day_one = (0, (full, full), (0, 0), 0)
+    assert storage_days(day_one, (full * 98 // 100, (0, full), (full * 98 // 100,) * 2, 0)) == [set(), set()]
+    lossless = (full, (0, full), (full, full), 0)
+    assert storage_days(day_one, lossless) == [set(), {Suspicion.STORAGE}]
+    # half of the charge was bought from the grid: that half is nobody's green power
+    grid = (0, (full, full), (0, 0), full // 2)
+    given = full * 98 // 100
+    assert storage_days(grid, (given, (0, full), (given, given), 0)) == [set(), {Suspicion.STORAGE}]
+    half = full // 2 * 98 // 100
+    assert storage_days(grid, (half, (0, full), (half, half), 0)) == [set(), set()]
+    # more than storage and panels together can make
+    assert storage_days(day_one, (full // 4, (0, full), (full // 2, full // 2), 0))[1] == {Suspicion.STORAGE}
+
+
+def test_a_plant_with_storage_is_believed_only_together_with_it() -> None:
+    memory, meters = Memory(), {EXPORT: PLANT_1, STORE: PLANT_1}
+    whole = with_storage(0, FULL // 3, (0, 10), (0, 0))
+    assert memory.report(whole, meters) == {}
+    alone = with_storage(1, FULL // 3, (0, 10), (0, 0))
+    for left_out in (1, 2):
+        part = [item for number, item in enumerate(alone) if number != left_out]
+        assert set(screen(part, meters, memory).values()) == {Suspicion.STORAGE}
+    guessed = [item._replace(quality=1) if item.kind == 6 else item for item in alone]
+    assert set(screen(guessed, meters, memory).values()) == {Suspicion.STORAGE}
+    assert screen(alone, meters, memory) == {}
+
+
+def test_a_site_with_storage_balances() -> None:
+    store = 22
+    meters = {21: SITE, 31: SITE, store: SITE}
+
+    def slot(imported: int, charged: int, given: int) -> set[Suspicion]:
+        items = site_slot(imported, 100_000)
+        for kind, quantity in ((5, charged), (6, given)):
+            items.append(
+                Reading(CHAIN, store, kind, NO_AGREEMENT, kind, START, START + SLOT, quantity, quantity)
+            )
+        return set(screen(items, meters, Memory()).values())
+
+    assert slot(120_000, 0, 0) == set()
+    assert slot(20_000, 0, 90_000) == set(), "the jobs ran on storage"
+    assert slot(20_000, 0, 70_000) == {Suspicion.MASS_BALANCE}
+    assert slot(120_000, 30_000, 0) == {Suspicion.MASS_BALANCE}, "what was charged the jobs have not used"
+    assert set(screen(site_slot(120_000, 100_000), meters, Memory()).values()) == set()
+
+
+# --- machines ---------------------------------------------------------------------
+def test_compute_beyond_the_measured_machine_is_not_believed() -> None:
+    memory, meters = Memory(), {31: SITE}
+
+    def jobs(*milliseconds: int) -> list[Reading]:
+        return [
+            Reading(CHAIN, 31, 4, bytes([n]) * 32, n, START, START + SLOT, quantity, quantity)
+            for n, quantity in enumerate(milliseconds)
+        ]
+
+    assert screen(jobs(10**9), meters, memory) == {}, "a machine that never registered is not measured"
+    memory.learn([Machine(CHAIN, 31, "cpu", "z", ("x",), 1_500, 1_000, 1, 50)])
+    assert screen(jobs(900_000, 450_000), meters, memory) == {}
+    assert set(screen(jobs(900_000, 450_001), meters, memory).values()) == {Suspicion.CAPACITY}
+    memory.learn([Machine(CHAIN, 31, "cpu", "z", ("x",), 9_000, 1_000, 1, 50)])
+    assert memory.milli_vcu(31) == 1_500, "the younger measurement stands"
+    memory.learn([Machine(CHAIN, 31, "cpu", "z", ("x",), 2_000, 1_000, 1, 51)])
+    assert screen(jobs(900_000, 900_000), meters, memory) == {}
+
+
 # --- the node ---------------------------------------------------------------------
 def test_what_is_doubted_is_reported_and_earns_nothing(tmp_path: Path) -> None:
     known = facts()
@@ -217,6 +293,20 @@ def test_what_is_doubted_is_reported_and_earns_nothing(tmp_path: Path) -> None:
     ledger.book(0, list(ledger.open))
     assert ledger._store.suspicions() == [(0, PLANT_METER, 0, "sentinel")]
     assert Ledger(ledger._store, known, CHAIN).counters["suspected sentinel"] == 1
+
+
+def test_a_forbidden_measurement_earns_nothing_from_the_next_report_on(tmp_path: Path) -> None:
+    known = facts()
+    ledger = Ledger(Store(tmp_path / "node.sqlite"), known, CHAIN)
+    ledger.take([signed(reading()), signed(reading(SITE_METER, 2))], END)
+    due = ledger.due(END)
+    assert judge(known, due, ledger.history)[0] == [Quality.ACTUAL] * 2
+    rule = {"measurement": known.devices[PLANT_METER].measurement[0], "evidenceKind": 0}
+    known.apply("MeasurementSet", {**rule, "allowed": False, "policyHash": bytes(32)})
+    qualities, doubts = judge(known, due, ledger.history)
+    assert qualities == [Quality.ESTIMATED] * 2 and set(doubts.values()) == {Suspicion.FORBIDDEN}
+    known.apply("MeasurementSet", {**rule, "allowed": True, "policyHash": bytes(32)})
+    assert judge(known, due, ledger.history)[0] == [Quality.ACTUAL] * 2
 
 
 def test_a_restart_remembers_tails_and_fingerprints(tmp_path: Path) -> None:

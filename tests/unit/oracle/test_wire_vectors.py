@@ -8,8 +8,12 @@ from typing import Any
 
 import pytest
 
+from oracle.evidence.pack import open_pack
 from oracle.wire import bundle, merkle, outcomes, publication, typed
+from oracle.wire.errors import WireError
 from oracle.wire.keys import DeviceKey, DevicePublicKey, recover, sha256
+from oracle.wire.machine import decode_machine
+from oracle.wire.pack import parse_pack
 from oracle.wire.reading import (
     Leaf,
     Reading,
@@ -20,6 +24,7 @@ from oracle.wire.reading import (
     seal,
 )
 
+START = 1_508_198_400
 VECTORS = Path(__file__).parents[2] / "vectors"
 
 
@@ -172,3 +177,57 @@ def test_bundle() -> None:
         have = getattr(made, name)
         want = tuple(value) if isinstance(value, list) else unhex(value) if isinstance(value, str) else value
         assert have == want, name
+    assert made.struct_hash() == unhex(row["struct_hash"])
+    assert decode_machine(decoded.machines[0].payload).milli_vcu == 500
+
+
+def test_pack() -> None:
+    """What a person gets in one file, opened as `bitwatt audit pack` and `bitwatt evidence open` do."""
+    data = (VECTORS / "pack.json").read_bytes()
+    verdict = open_pack(parse_pack(data))
+    assert verdict["problems"] == []
+    assert [slot["matched_wh"] for slot in verdict["slots"]] == [186, 186]
+    assert [slot["delivered_milli_lanes"] for slot in verdict["slots"]] == [2000, 1000]
+
+
+ALTERED = [
+    (("slots", 0, "plants", 0, "sold_wh"), 400, "F2, F9 and F15"),
+    (("slots", 1, "runs", 0, "lanes"), 1, "F2, F9 and F15"),
+    (("meters", "sites"), {"2": 1}, "F2, F9 and F15"),  # the storage is left out
+    (("slots", 0, "readings", 0, "quality"), 1, "it is in the report"),
+    (("slots", 0, "readings", 0, "proof"), [], "it is in the report"),
+    (("slots", 0, "outcome", "packed"), "0x" + "00" * 16, "the outcome is in the report"),
+    (("slots", 1, "report", "prev_hash"), "0x" + "00" * 32, "it follows the report before"),
+    (("slots", 1, "signatures"), "0x", "a quorum signed the report"),
+    (("quorum",), 2, "two thirds"),
+    (("devices", 0, "measurement"), "0x" + "00" * 32, "quote is genuine"),
+    (("devices", 0, "recorded_at"), START + 90 * 86_400, "quote is genuine"),
+    (("collateral",), {}, "collateral"),
+    (("evidence",), {}, "the evidence of its key is here"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "problem"), ALTERED)
+def test_an_altered_pack_says_what_does_not_hold(path: tuple[str, ...], value: Any, problem: str) -> None:
+    pack = parse_pack((VECTORS / "pack.json").read_bytes())
+    place: Any = pack
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+    assert any(problem in text for text in open_pack(pack)["problems"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"format":"bitwatt/evidence-pack/1"}',
+        "[" * 40,
+        '{"format":"bitwatt/evidence-pack/2"}',
+    ],
+)
+def test_what_is_no_pack(text: str) -> None:
+    with pytest.raises(WireError, match="pack"):
+        open_pack(parse_pack(text.encode()))
