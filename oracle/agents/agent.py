@@ -15,6 +15,7 @@ from oracle.agents.host import Host
 from oracle.agents.live import LiveMeter, Mark, open_source
 from oracle.agents.probe import Probe
 from oracle.agents.spool import Measured, Spool
+from oracle.agents.terms import Terms
 from oracle.agents.transport import transport_of
 from oracle.rpc import LeanRpc
 from oracle.wire.keys import DeviceKey
@@ -31,7 +32,9 @@ class Agent:
     def __init__(self, fleet: Fleet, role: str) -> None:
         self.fleet, self.role = fleet, role
         self._rpc = LeanRpc(fleet.rpc)
-        chain_id = load_book(fleet.book).chain_id
+        book = load_book(fleet.book)
+        chain_id = book.chain_id
+        self._terms = Terms(self._rpc, book)
         if (found := self._rpc.chain_id()) != chain_id:
             raise FleetError(f"{fleet.rpc} is chain {found}, the address book is for chain {chain_id}")
         self.spool = Spool(fleet.spool / f"{role}.sqlite", fleet.nodes, chain_id)
@@ -43,7 +46,7 @@ class Agent:
             if device.driver.get("kind") == "host":
                 settings = device.driver
                 probe = Probe(settings["guarantees"]) if settings.get("guarantees") else None
-                host = Host(device, open_source(settings.get("power", {})), probe)
+                host = Host(device, open_source(settings.get("power", {})), probe, self._terms.of)
                 self._hosts.append((host, device_key(fleet, device)))
                 continue
             if device.driver and device.driver.get("kind") != "series":
@@ -126,6 +129,8 @@ class Agent:
     async def _tick(self) -> None:
         try:
             now = await asyncio.to_thread(self._rpc.timestamp)
+            if self._hosts:
+                await asyncio.to_thread(self._terms.refresh)
         except ChainError as error:
             log.warning("the chain does not answer: %s", error)
             await asyncio.sleep(0.5)

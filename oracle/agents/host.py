@@ -2,10 +2,11 @@
 
 Settings of a `host` driver: `jobs` (a JSON file that the site's scheduler keeps: [{"agreement_id",
 "milli_vcu", "running"}]), `power` (settings of a power driver), `interval_seconds`, and optionally
-`guarantees` (see probe.py) and `machine` (see machine.py).
+`guarantees` (where to measure them, see probe.py) and `machine` (see machine.py).
 
-Compute is counted while a job runs and its guarantees hold. Energy is shared among all jobs by the VCU they
-have reserved, so that idle energy falls on who reserved it (F2). What was not watched is not counted.
+Compute is counted while a job runs and the guarantees hold that its class on chain was sold with. Energy is
+shared among all jobs by the VCU they have reserved, so that idle energy falls on who reserved it (F2). What was
+not watched is not counted.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ from __future__ import annotations
 import json
 import logging
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from oracle.agents.drivers.source import Source, SourceError
 from oracle.agents.fleet import FleetDevice, Row
-from oracle.agents.probe import Probe
+from oracle.agents.probe import Probe, Probed
+from oracle.wire.guarantees import NONE, Guarantees
 from oracle.wire.reading import Kind
 
 log = logging.getLogger("bitwatt.agent")
@@ -62,14 +64,20 @@ def read_jobs(path: Path) -> list[Job]:
 class Host:
     """Looks at jobs and power from time to time, and says at the end of each interval what flowed."""
 
-    def __init__(self, device: FleetDevice, power: Source, probe: Probe | None) -> None:
+    def __init__(
+        self,
+        device: FleetDevice,
+        power: Source,
+        probe: Probe | None,
+        sold: Callable[[bytes], Guarantees] = lambda agreement: NONE,
+    ) -> None:
         settings: Mapping[str, Any] = device.driver
         try:
             self._jobs = Path(settings["jobs"])
             self.interval = int(settings.get("interval_seconds", 900))
         except (KeyError, ValueError) as error:
             raise SourceError(f"driver: {error!r} is missing or of no use") from None
-        self.device, self.power, self.probe = device, power, probe
+        self.device, self.power, self.probe, self._sold = device, power, probe, sold
         self._last: int | None = None
         self._watched: float | None = None
         self._register: int | None = None
@@ -88,11 +96,11 @@ class Host:
         except (OSError, ValueError) as error:
             log.warning("meter %d: %s", self.device.meter_id, error)
             return
-        holds = self.probe is None or await self.probe.holds(monotonic)
+        probed = await self.probe.measure(monotonic) if self.probe else Probed()
         if not 0 < elapsed <= MOST_GAP_MS:
             return
         for job in jobs:
-            if job.running and holds:
+            if job.running and self._sold(job.agreement_id).hold(*probed):
                 self._micro_vcu_ms[job.agreement_id] += job.milli_vcu * elapsed
         reserved = sum(job.milli_vcu for job in jobs)
         if before is None or register is None or register < before or not reserved:

@@ -1,7 +1,8 @@
-"""Latency and bandwidth of a site, as they were sold: time in which they do not hold is not delivered.
+"""Latency and bandwidth of a site, measured in every slot: time in which what was sold does not hold is not
+delivered. What was sold stands on chain (terms.py); the fleet says only where to measure.
 
-Settings: `host`, `port`, `latency_ms`, and where bandwidth was sold `url` (something large) and
-`bandwidth_mbps`; `every_seconds` (60).
+Settings (`guarantees` of a host): `host`, `port`, and where bandwidth is sold `url` (something large);
+`every_seconds` (60).
 """
 
 from __future__ import annotations
@@ -23,41 +24,38 @@ _MOST_BYTES = 16 << 20
 class Probed(NamedTuple):
     """One probe: round trip in ms (None: no answer), Mbit/s (None: not asked for or no answer)."""
 
-    latency_ms: float | None
-    bandwidth_mbps: float | None
-    holds: bool
+    latency_ms: float | None = None
+    bandwidth_mbps: float | None = None
 
 
 class Probe:
-    """Asks when it is due, and remembers whether the guarantees hold."""
+    """Asks when it is due, and remembers what it found."""
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         try:
             self._host, self._port = str(settings["host"]), int(settings["port"])
-            self._latency_ms = float(settings["latency_ms"])
-            self._mbps = float(settings.get("bandwidth_mbps", 0))
-            self._url = str(settings["url"]) if self._mbps else ""
+            self._url = str(settings.get("url", ""))
             self._every = float(settings.get("every_seconds", 60))
         except (KeyError, ValueError) as error:
             raise SourceError(f"guarantees: {error!r} is missing or of no use") from None
+        for name in ("latency_ms", "bandwidth_mbps"):
+            if name in settings:
+                raise SourceError(f"guarantees.{name}: is what was sold, and stands on chain; leave it out")
         self._next = 0.0
-        self.last: Probed | None = None
+        self.last = Probed()
 
-    async def holds(self, now: float) -> bool:
-        """Whether latency and bandwidth are what was sold, as of the last probe; asks when one is due."""
+    async def measure(self, now: float) -> Probed:
+        """The last probe, a new one when it is due; `now` in seconds of a clock that never goes back."""
         if now >= self._next:
             self.last = await self.ask()
             self._next = now + self._every
-        return self.last is not None and self.last.holds
+        return self.last
 
     async def ask(self) -> Probed:
         """One probe."""
         tries = [await self._connect() for _ in range(_TRIES)]
         answered = [value for value in tries if value is not None]
-        latency = min(answered) if answered else None
-        mbps = await self._download() if self._mbps else None
-        good = latency is not None and latency <= self._latency_ms
-        return Probed(latency, mbps, good and (not self._mbps or (mbps or 0) >= self._mbps))
+        return Probed(min(answered) if answered else None, await self._download() if self._url else None)
 
     async def _connect(self) -> float | None:
         begin = time.perf_counter()

@@ -19,7 +19,7 @@ from oracle.wire.signed import Equivocation, SignedReport
 from oracle.wire.typed import Report, domain_separator
 
 _SOURCES = {
-    "Registry": ("SiteAdded", "PlantAdded", "DeviceRecorded", "MeasurementSet", "TcbStatusSet"),
+    "Registry": ("ClassAdded", "SiteAdded", "PlantAdded", "DeviceRecorded", "MeasurementSet", "TcbStatusSet"),
     "BundleMarket": (
         "BatchOpened",
         "ComputeOfferAdded",

@@ -72,6 +72,7 @@ class Offer:
     site_id: int
     zone_id: int
     energy_wh_per_vcu_slot: int
+    class_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +152,7 @@ class Facts:
 
     feed_id: bytes
     block: int = -1
+    classes: dict[int, str] = field(default_factory=dict)
     sites: dict[int, Asset] = field(default_factory=dict)
     plants: dict[int, Asset] = field(default_factory=dict)
     devices: dict[int, Device] = field(default_factory=dict)
@@ -193,6 +195,9 @@ class Facts:
         """The asset a device measures."""
         return (self.plants if device.asset_kind == PLANT else self.sites).get(device.asset_id)
 
+    def _on_ClassAdded(self, event: Mapping[str, Any]) -> None:
+        self.classes[event["classId"]] = event["name"]
+
     def _on_SiteAdded(self, event: Mapping[str, Any]) -> None:
         self.sites[event["siteId"]] = Asset(event["zoneId"], event["nameplateW"])
 
@@ -231,8 +236,9 @@ class Facts:
         self.batches[event["batchId"]] = Batch(event["batchId"], start, slot_seconds, slots)
 
     def _on_ComputeOfferAdded(self, event: Mapping[str, Any]) -> None:
-        _, site_id, _, zone_id, _, energy, *_ = event["offer"]
-        self.batches[event["batchId"]].offers[event["offerIndex"]] = Offer(site_id, zone_id, energy)
+        _, site_id, class_id, zone_id, _, energy, *_ = event["offer"]
+        offer = Offer(site_id, zone_id, energy, class_id)
+        self.batches[event["batchId"]].offers[event["offerIndex"]] = offer
 
     def _on_PowerOfferAdded(self, event: Mapping[str, Any]) -> None:
         _, plant_id, zone_id, source, *_ = event["offer"]

@@ -79,7 +79,7 @@ def list_classes(context: Ctx) -> list[ClassOut]:
             class_id=row.class_id,
             name=row.name,
             energy_wh_per_vcu_slot=_class_energy(day, row.class_id),
-            **vcu_table().get(row.name, {}),
+            **vcu_table().get(row.name.partition("@")[0], {}),
         )
         for row in rows
     ]

@@ -16,9 +16,12 @@ from oracle.agents.fleet import FleetDevice, Row
 from oracle.agents.host import Host, read_jobs
 from oracle.agents.machine import describe, measure_mflops, reference_devices, run_benchmark
 from oracle.agents.probe import Probe
+from oracle.agents.terms import guarantees_of
 from oracle.wire.errors import WireError
+from oracle.wire.guarantees import NONE, Guarantees, parse_class
 from oracle.wire.keys import DeviceKey
 from oracle.wire.machine import Machine, decode_machine, sign_machine
+from tests.unit.oracle.oracle_facts import JOB, facts
 
 A, B = bytes(31) + b"\x0a", bytes(31) + b"\x0b"
 
@@ -43,10 +46,12 @@ def jobs_file(path: Path, *jobs: tuple[bytes, int, bool]) -> None:
     path.write_text(json.dumps(rows))
 
 
-def host(tmp_path: Path, probe: Probe | None = None) -> tuple[Host, Counter]:
+def host(tmp_path: Path, probe: Probe | None = None, sold: Guarantees = NONE) -> tuple[Host, Counter]:
     settings = {"kind": "host", "jobs": str(tmp_path / "jobs.json"), "interval_seconds": 10}
     power = Counter()
-    return Host(FleetDevice(1, "workload", 1, 1, 0, Path("key"), driver=settings), power, probe), power
+    return Host(
+        FleetDevice(1, "workload", 1, 1, 0, Path("key"), driver=settings), power, probe, lambda _: sold
+    ), power
 
 
 def by_kind(rows: list[Row]) -> dict[tuple[bytes, int], int]:
@@ -92,8 +97,8 @@ def test_compute_counts_only_while_latency_holds(tmp_path: Path) -> None:
     async def story() -> None:
         server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
-        settings = {"host": "127.0.0.1", "port": port, "latency_ms": 2000, "every_seconds": 0}
-        agent, _ = host(tmp_path, Probe(settings))
+        settings = {"host": "127.0.0.1", "port": port, "every_seconds": 0}
+        agent, _ = host(tmp_path, Probe(settings), Guarantees(latency_ms=2000))
         jobs_file(tmp_path / "jobs.json", (A, 1000, True))
         agent.rows(1000)
         for second in range(4):
@@ -118,10 +123,10 @@ def test_bandwidth_is_probed() -> None:
     async def story() -> None:
         server = await asyncio.start_server(answer, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
-        settings = {"host": "127.0.0.1", "port": port, "latency_ms": 5000, "url": f"http://127.0.0.1:{port}/"}
-        good = await Probe({**settings, "bandwidth_mbps": 0.1}).ask()
-        assert good.holds and good.bandwidth_mbps is not None and good.bandwidth_mbps > 0.1
-        assert not (await Probe({**settings, "bandwidth_mbps": 1e9}).ask()).holds
+        settings = {"host": "127.0.0.1", "port": port, "url": f"http://127.0.0.1:{port}/"}
+        good = await Probe(settings).ask()
+        assert good.bandwidth_mbps is not None and good.bandwidth_mbps > 0.1
+        assert Guarantees(5000, 0).hold(*good) and not Guarantees(None, 10**9).hold(*good)
         server.close()
 
     asyncio.run(story())
@@ -131,10 +136,26 @@ def test_nobody_there_holds_no_guarantee() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    probed = asyncio.run(Probe({"host": "127.0.0.1", "port": port, "latency_ms": 1000}).ask())
-    assert not probed.holds and probed.latency_ms is None
-    with pytest.raises(SourceError, match="latency_ms"):
-        Probe({"host": "x", "port": 1})
+    probed = asyncio.run(Probe({"host": "127.0.0.1", "port": port}).ask())
+    assert probed.latency_ms is None and not Guarantees(latency_ms=1000).hold(*probed)
+    assert Guarantees().hold(*probed), "nothing was sold"
+    with pytest.raises(SourceError, match="port"):
+        Probe({"host": "x"})
+    with pytest.raises(SourceError, match="latency_ms: is what was sold"):
+        Probe({"host": "x", "port": 1, "latency_ms": 5})
+
+
+def test_what_was_sold_stands_in_the_class_on_chain() -> None:
+    known = facts()
+    assert guarantees_of(known, JOB) == Guarantees()
+    known.apply("ClassAdded", {"classId": 0, "name": "gpu-inference@20ms/1000mbps"})
+    assert guarantees_of(known, JOB) == Guarantees(20, 1000)
+    assert guarantees_of(known, (9 << 64).to_bytes(32, "big")) == Guarantees(), "of another chain"
+    assert parse_class("cpu") == ("cpu", Guarantees())
+    assert parse_class("cpu@5mbps") == ("cpu", Guarantees(None, 5))
+    for name in ("cpu@20", "cpu@20ms/30ms", "cpu@0ms", "cpu@-1ms", "cpu@20ms/"):
+        with pytest.raises(WireError, match="class"):
+            parse_class(name)
 
 
 @pytest.mark.parametrize(
