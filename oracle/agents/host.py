@@ -5,8 +5,8 @@ Settings of a `host` driver: `jobs` (a JSON file that the site's scheduler keeps
 `guarantees` (where to measure them, see probe.py) and `machine` (see machine.py).
 
 Compute is counted while a job runs and the guarantees hold that its class on chain was sold with. Energy is
-shared among all jobs by the VCU they have reserved, so that idle energy falls on who reserved it (F2). What was
-not watched is not counted.
+shared among all jobs by the VCU they have reserved, so that idle energy falls on who reserved it (F2). What
+was not watched is not counted.
 """
 
 from __future__ import annotations
