@@ -83,7 +83,7 @@ async def answer_sign(node: Node, body: bytes) -> Answer:
         node.archive.put("readings", draft.bundle)
         signature = node.voter.sign(message.epoch, message.round_number, message.report, message.certificate)
         if node.config.fault == "equivocate":
-            await faults.equivocate(node, draft)
+            faults.equivocate(node, draft)
         return Answer("vote", signature)
     except Refusal as refusal:
         return _refused(node, message.epoch, str(refusal))

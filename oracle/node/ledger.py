@@ -17,6 +17,7 @@ from oracle.wire.machine import decode_machine
 from oracle.wire.memory import STORAGE_KINDS
 from oracle.wire.reading import NO_AGREEMENT, Envelope, Reading, decode_reading
 
+_STORAGE = frozenset(map(int, STORAGE_KINDS))
 Key = tuple[int, int]
 """(meter, seq)"""
 
@@ -238,7 +239,7 @@ class Ledger:
     def _see(self, reading: Reading) -> None:
         """Notes that the stream has a reading of its interval, once the meter is known from the chain."""
         agreement = reading.agreement_id
-        if reading.kind in STORAGE_KINDS:
+        if reading.kind in _STORAGE:
             agreement = asset_stream(reading.kind, reading.meter_id)[1]
         elif agreement == NO_AGREEMENT:
             device = self._facts.devices.get(reading.meter_id)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oracle.node.witness import Witness
 from oracle.wire.errors import WireError
 from oracle.wire.keys import address_of, sha256, sign_digest
-from oracle.wire.signed import SignedReport, conflict, decode_equivocation, decode_signed_report
+from oracle.wire.signed import Equivocation, SignedReport, conflict, decode_equivocation, decode_signed_report
 from oracle.wire.typed import Report, digest, domain_separator, feed_id
 
 SEPARATOR = domain_separator(31337, "0x" + "11" * 20)
@@ -52,6 +56,54 @@ def test_two_reports_of_one_epoch_convict_who_signed_both() -> None:
 )
 def test_what_is_no_equivocation(second: SignedReport) -> None:
     assert conflict(signed(REPORT, ONE), second, SEPARATOR) == []
+
+
+class Chain:
+    """A contract as the witness asks it; nothing else of the node is needed."""
+
+    separator = SEPARATOR
+
+    def __init__(self) -> None:
+        self.proven: list[str] = []
+
+    def signed_report(self, feed: bytes, epoch: int) -> SignedReport:
+        return signed(REPORT, ONE, TWO)
+
+    def prove_equivocation(self, proof: Equivocation) -> str:
+        self.proven.append(proof.member)
+        return "0x"
+
+
+def witness(next_epoch: int) -> tuple[Witness, Chain, SimpleNamespace]:
+    chain = Chain()
+    facts = SimpleNamespace(next_epoch=next_epoch, report_hashes={5: REPORT.struct_hash()})
+    committee = SimpleNamespace(members=(address_of(ONE), address_of(TWO)))
+    node = SimpleNamespace(
+        contract=chain, facts=facts, committee=committee, feed_id=REPORT.feed_id, counters=Counter()
+    )
+    return Witness(node), chain, facts  # type: ignore[arg-type]
+
+
+def test_a_false_report_heard_before_the_true_one_stands_is_proven_once_it_does() -> None:
+    heard, chain, facts = witness(5)
+    assert heard.hear(signed(OTHER, TWO)) and not heard.hear(signed(OTHER, TWO))
+    asyncio.run(heard.judge())
+    assert chain.proven == [], "nothing stands on chain yet"
+    facts.next_epoch = 6
+    asyncio.run(heard.judge())
+    heard.hear(signed(replace(OTHER, totals=(2,) * 8), TWO))
+    asyncio.run(heard.judge())
+    assert chain.proven == [address_of(TWO)], "once"
+
+
+def test_a_flood_of_reports_is_not_kept() -> None:
+    heard, chain, _ = witness(6)
+    kept = [heard.hear(signed(replace(REPORT, count=n), ONE)) for n in range(50)]
+    assert kept.count(True) == 2, "two convict"
+    assert not heard.hear(signed(OTHER, sha256(b"a stranger")))
+    assert not heard.hear(signed(replace(OTHER, epoch=6 + 97), TWO)), "too far ahead"
+    asyncio.run(heard.judge())
+    assert chain.proven == [address_of(ONE)]
 
 
 @given(st.binary(max_size=200))
