@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-KINDS = ("book", "solution", "publication", "readings", "evidence", "collateral")
+KINDS = ("book", "solution", "publication", "readings", "evidence", "collateral", "statement")
 MAX_DEPTH = 64
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 MAX_FILE_BYTES = 512 * 1024 * 1024

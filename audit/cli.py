@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,7 +19,7 @@ from audit.chain import BookError, Chain, read_book
 from audit.facts import Facts
 from audit.gather import Gatherer, Progress, Window
 from audit.memo import Memo, MemoError
-from audit.output import full_report, show, show_faults, summary
+from audit.output import full_report, show, show_faults, show_statement, summary
 from audit.rpc import Rpc, RpcError, RpcUnreachable
 from audit.run import CHECKS, run
 from audit.signing import (
@@ -32,7 +33,9 @@ from audit.signing import (
     verify_report,
     write_identity,
 )
-from audit.verdict import Checked
+from audit.statement import RESIDUAL_G_PER_KWH
+from audit.statement import statement as statement_of
+from audit.verdict import Check, Checked
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 UNUSABLE = 2
@@ -45,8 +48,9 @@ def audit(
     window: Window | None = None,
     quiet: bool = True,
     state: Path | None = None,
+    checks: Sequence[Check] = CHECKS,
 ) -> tuple[Facts, list[Checked]]:
-    """What was read, and every check's verdict.
+    """What was read, and every check's verdict (or those of `checks`).
 
     `state` is the folder that remembers signatures verified before. Raises BookError, MemoError, RpcError or
     RpcUnreachable where nothing can be read at all."""
@@ -67,16 +71,15 @@ def audit(
         )
         try:
             chain = Chain(rpc, addresses)
-            facts = Gatherer(chain, Archive(archive), window or Window(), progress).facts()
-            facts = replace(facts, memo=memo)
+            facts = Gatherer(chain, Archive(archive), window or Window(), progress, memo).facts()
         finally:
             rpc.close()
-        bar.reset(task, description="checking", total=len(CHECKS))
+        bar.reset(task, description="checking", total=len(checks))
 
         def begin(name: str) -> None:
             bar.update(task, description=f"checking {name}", advance=1)
 
-        return facts, run(facts, CHECKS, begin)
+        return facts, run(facts, checks, begin)
 
 
 @app.callback(invoke_without_command=True)
@@ -218,6 +221,45 @@ def open_evidence_pack(
     print(json.dumps(verdict, indent=1) if as_json else verdict_text(verdict))
     if verdict["problems"]:
         raise typer.Exit(1)
+
+
+@app.command("statement")
+def statement(
+    rpc: Annotated[str, typer.Option(help="JSON-RPC endpoint of the chain")],
+    archive: Annotated[Path, typer.Option(help="folder of archived bundles", exists=True, file_okay=False)],
+    start: Annotated[int, typer.Option("--from", help="unix second the period begins")] = 0,
+    end: Annotated[
+        int | None, typer.Option("--to", help="unix second it ends; default: the head block")
+    ] = None,
+    account: Annotated[str | None, typer.Option(help="one buyer's address; default: all, with F14")] = None,
+    residual: Annotated[
+        int, typer.Option(help="g/kWh of power without a certificate (residual mix)", min=0)
+    ] = RESIDUAL_G_PER_KWH,
+    book: Annotated[Path | None, typer.Option(help="address book; default: in the archive")] = None,
+    publish: Annotated[
+        bool, typer.Option(help="write it to the archive, where every audit checks it")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    """Carbon of a period by location and by market, with the synergy index, re-derived from the chain."""
+    try:
+        facts, _ = audit(rpc, archive, book, quiet=as_json or not sys.stderr.isatty(), checks=())
+    except (BookError, RpcError, RpcUnreachable) as error:
+        _refuse(str(error), as_json)
+    stop = facts.head.timestamp if end is None else end
+    if stop <= start:
+        _refuse(f"--to {stop} is not after --from {start}", as_json)
+    found = statement_of(facts, start, stop, account.lower() if account else None, residual)
+    content = json.dumps(found, indent=1).encode()
+    if publish:
+        path = archive / "statement" / f"{hashlib.sha256(content).hexdigest()}.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+        Console(stderr=True).print(f"published as {path}", markup=False)
+    if as_json:
+        print(content.decode())
+    else:
+        show_statement(found, Console())
 
 
 @app.command("faults")

@@ -58,7 +58,12 @@ def word(kind: str, value: object) -> bytes:
 def struct_hash(struct: str, values: Mapping[str, object]) -> bytes:
     """hashStruct of a flat struct given its type string and its values by field name."""
     type_hash, fields = _fields(struct)
-    return keccak(type_hash + b"".join(word(kind, values[name]) for name, kind in fields))
+    parts = [type_hash]
+    for name, kind in fields:
+        value = values[name]
+        plain = type(value) is int and value >= 0
+        parts.append(value.to_bytes(32, "big") if plain else word(kind, value))  # type: ignore[attr-defined]
+    return keccak(b"".join(parts))
 
 
 @functools.cache
@@ -78,6 +83,7 @@ def digest(separator: bytes, hashed: bytes) -> bytes:
     return keccak(b"\x19\x01" + separator + hashed)
 
 
+@functools.lru_cache(maxsize=1 << 18)
 def recover(message: bytes, signature: bytes) -> str | None:
     """Lower-case address that signed `message`, or None for a malformed or malleable signature."""
     if len(signature) != 65 or signature[64] not in (27, 28):

@@ -12,8 +12,10 @@ from audit.abi import Call, Event
 from audit.archive import Archive, Document, parse_json
 from audit.bundle import Parsed, read_bundle
 from audit.chain import Chain
+from audit.checks.orders import signers_note
 from audit.eip712 import STRUCTS, digest, domain_separator, recover, struct_hash
 from audit.facts import Batch, BatchFiles, DeviceFact, Facts, Head, ReportFact, Views
+from audit.memo import Memo
 from audit.rpc import RpcError
 from audit.views import read_views
 
@@ -60,6 +62,7 @@ class Gatherer:
     archive: Archive
     window: Window = field(default_factory=Window)
     progress: Progress = field(default_factory=Progress)
+    memo: Memo = field(default_factory=Memo)
 
     def facts(self) -> Facts:
         """Everything there is to know."""
@@ -89,6 +92,7 @@ class Gatherer:
             contract_signatures=known,
             unknown_signers=unknown,
             step=self.progress.step,
+            memo=self.memo,
         )
 
     def _calls(self, log: assemble.Log) -> dict[str, Call]:
@@ -105,13 +109,21 @@ class Gatherer:
         separator = domain_separator("BitWatt", "1", book.chain_id, book.addresses["BundleMarket"])
         known: dict[tuple[str, bytes], bool] = {}
         unknown: set[str] = set()
-        for batch in batches:
-            for item in (
-                *batch.compute_offers,
-                *batch.power_offers,
-                *(o for c in batch.chunks for o in c.orders),
-            ):
-                message = digest(separator, item.together or struct_hash(STRUCTS[item.kind], item.terms))
+        groups = [
+            items
+            for batch in batches
+            for items in (batch.compute_offers, batch.power_offers, *(chunk.orders for chunk in batch.chunks))
+        ]
+        self.progress.begin("reading signatures", sum(map(len, groups)))
+        for items in groups:
+            self.progress.step(len(items))
+            messages = [
+                digest(separator, item.together or struct_hash(STRUCTS[item.kind], item.terms))
+                for item in items
+            ]
+            if self.memo.knows(signers_note(items, messages)):
+                continue
+            for item, message in zip(items, messages, strict=True):
                 if recover(message, item.signature) == item.maker:
                     continue
                 answer = self._is_valid_signature(item.maker, message, item.signature, item.place.block)

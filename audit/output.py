@@ -103,3 +103,21 @@ def show_faults(found: dict[str, Any], console: Console) -> None:
         f"\n{figures['caught']} of {figures['faults']} faults caught, {figures['exact']} of them exactly, "
         f"{figures['false_alarms']} false alarms on {figures['clean_days']} clean days"
     )
+
+
+def show_statement(found: dict[str, Any], console: Console) -> None:
+    """Prints a carbon statement with units people read: kWh, kg, per cent."""
+    console.print(
+        f"period {found['start']} to {found['end']}, {found['account'] or 'all buyers'}", highlight=False
+    )
+    for text, name, per, unit in (
+        ("energy used", "load_wh", 1000, "kWh"),
+        ("green matched in its slot", "matched_wh", 1000, "kWh"),
+        ("carbon-free share (F9)", "cfe_ppm", 10_000, "%"),
+        ("emissions by location (F10)", "location_mg", 1_000_000, "kg"),
+        ("emissions by market (F10)", "market_mg", 1_000_000, "kg"),
+        ("avoided (F11)", "avoided_mg", 1_000_000, "kg"),
+    ):
+        console.print(f"{text:<30}{found[name] / per:>14,.1f} {unit}", highlight=False)
+    for name, value in found.get("synergy", {}).items():
+        console.print(f"{name:<30}{value / 10_000:>14.1f}", highlight=False)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from audit.checks import (
     book,
     books,
+    carbon,
     certificates,
     clearing,
     evidence,
@@ -40,6 +41,7 @@ TOPICS = (
     postings,
     treasury,
     certificates,
+    carbon,
 )
 CHECKS: tuple[Check, ...] = tuple(check for topic in TOPICS for check in topic.CHECKS)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from audit.eip712 import STRUCTS, digest, domain_separator, keccak, recover, struct_hash
 from audit.facts import Batch, Chunk, Facts, Place, Run, Signed
@@ -14,16 +16,32 @@ NO_CARBON_CAP = 0xFFFFFFFF
 FILL_OR_KILL = 2
 
 
+def groups(facts: Facts) -> Iterator[tuple[Signed, ...]]:
+    """Orders and offers as they came to the chain: the offers of a batch, the orders of a chunk."""
+    for batch in facts.batches:
+        yield from (batch.compute_offers, batch.power_offers, *(chunk.orders for chunk in batch.chunks))
+
+
 def every_signed(facts: Facts) -> Iterator[tuple[str, Signed, bytes]]:
     """Every order and offer on chain with what it is and its EIP-712 digest."""
-    for batch in facts.batches:
-        for items in (batch.compute_offers, batch.power_offers, *(chunk.orders for chunk in batch.chunks)):
-            for item in items:
-                yield item.kind, item, identity(facts, item)
+    for items in groups(facts):
+        for item in items:
+            yield item.kind, item, identity(facts, item)
 
 
 def identity(facts: Facts, item: Signed) -> bytes:
     """The EIP-712 digest of an order or offer, which is also its id on chain and in the archive."""
+    known = _identities(facts).get(id(item))
+    return known if known is not None else _identity(facts, item)
+
+
+@lru_cache(maxsize=1)
+def _identities(facts: Facts) -> dict[int, bytes]:
+    """Digests by the object of the order or offer, which the facts keep alive."""
+    return {id(item): _identity(facts, item) for items in groups(facts) for item in items}
+
+
+def _identity(facts: Facts, item: Signed) -> bytes:
     separator = domain_separator("BitWatt", "1", facts.chain_id, facts.address("BundleMarket"))
     return digest(separator, struct_hash(STRUCTS[item.kind], item.terms))
 
@@ -69,21 +87,44 @@ def calldata(facts: Facts) -> Result:
 def signature(facts: Facts) -> Result:
     tally = Tally()
     separator = domain_separator("BitWatt", "1", facts.chain_id, facts.address("BundleMarket"))
-    for kind, item, hashed in every_signed(facts):
-        tally.count()
-        message = digest(separator, item.together) if item.together else hashed
-        signer = recover(message, item.signature)
-        if signer == item.maker:
+    for items in groups(facts):
+        tally.count(len(items))
+        messages = [digest(separator, i.together) if i.together else identity(facts, i) for i in items]
+        note = signers_note(items, messages)
+        if facts.memo.knows(note):
             continue
-        answer = facts.contract_signatures.get((item.maker, message))
-        if answer is True:
-            continue
-        where = title(kind, item, hashed)
-        if answer is None and item.maker in facts.unknown_signers:
-            tally.doubt(where, "EIP-1271 answer of the maker", f"none for block {item.place.block}")
-        else:
-            tally.fail(where, f"signature of {item.maker}", f"signed by {signer or 'nobody'}")
+        strangers = [
+            (item, message)
+            for item, message in zip(items, messages, strict=True)
+            if recover(message, item.signature) != item.maker
+        ]
+        if not strangers and items:
+            facts.memo.note(note)
+        for item, message in strangers:
+            _of_contract(tally, facts, item, message)
     return tally.result()
+
+
+def signers_note(items: Sequence[Signed], messages: Sequence[bytes]) -> bytes:
+    """A hash over all that decides who signed a group of orders or offers with a key."""
+    hashed = hashlib.sha256(b"orders.signature/1")
+    for item, message in zip(items, messages, strict=True):
+        for part in (message, item.signature, item.maker.encode()):
+            hashed.update(len(part).to_bytes(4, "big") + part)
+    return hashed.digest()
+
+
+def _of_contract(tally: Tally, facts: Facts, item: Signed, message: bytes) -> None:
+    """A signature that its maker's key did not make holds if the maker is a contract that says so."""
+    answer = facts.contract_signatures.get((item.maker, message))
+    if answer is True:
+        return
+    where = title(item.kind, item, identity(facts, item))
+    if answer is None and item.maker in facts.unknown_signers:
+        tally.doubt(where, "EIP-1271 answer of the maker", f"none for block {item.place.block}")
+    else:
+        signer = recover(message, item.signature)
+        tally.fail(where, f"signature of {item.maker}", f"signed by {signer or 'nobody'}")
 
 
 @check("orders.hash", "EIP-712 digest; event ChunkCleared, OrderCleared")

@@ -26,6 +26,7 @@ _CSP = (
 )
 WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 API = "/api/"
+MAX_LOGGED = 300
 
 
 class Surround:
@@ -77,11 +78,20 @@ class Surround:
                     "request_id": name,
                     "method": scope["method"],
                     "route": route,
+                    "client": (scope.get("client") or ("-",))[0],
+                    "path": _asked(scope, status),
                     "status": status,
                     "ms": round(seconds * 1000, 2),
                 },
             )
             request_id.reset(token)
+
+
+def _asked(scope: Scope, status: int) -> str:
+    """The path as it was sent; with its query where it was refused, which is where attacks show."""
+    path = bytes(scope.get("raw_path") or scope["path"].encode("utf-8", "replace"))
+    query: bytes = scope.get("query_string", b"") if status >= 400 else b""
+    return (path + (b"?" + query if query else b""))[:MAX_LOGGED].decode("ascii", "backslashreplace")
 
 
 class BodyLimits:

@@ -113,13 +113,13 @@ class Registry(Client):
 
     name = "Registry"
 
-    def set_solver(self, account: str) -> Call:
-        """Lets `account` open and post batches."""
-        return self.call("setSolver", account, True)
+    def set_solver(self, account: str, allowed: bool = True) -> Call:
+        """Lets `account` open and post batches, or no longer."""
+        return self.call("setSolver", account, allowed)
 
-    def set_operator(self, account: str) -> Call:
-        """Lets `account` register assets and set the measurement policy."""
-        return self.call("setOperator", account, True)
+    def set_operator(self, account: str, allowed: bool = True) -> Call:
+        """Lets `account` register assets and set the measurement policy, or no longer."""
+        return self.call("setOperator", account, allowed)
 
     def add_zone(self, zone_id: int, name: str) -> Call:
         """A price area."""

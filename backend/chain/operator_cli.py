@@ -14,7 +14,7 @@ from rich.console import Console
 
 from backend.chain.addressbook import AddressBook, load_book
 from backend.chain.cli import deployer_key
-from backend.chain.clients import Oracle, Registry
+from backend.chain.clients import SMALL_GAS, Oracle, Registry
 from backend.chain.errors import ChainError, FieldError
 from backend.chain.keccak import address_bytes
 from backend.chain.plan import Call, Fees, Sender
@@ -34,6 +34,8 @@ KeyOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="print machine-readable JSON")]
 BOOK = Path("addresses.json")
+EVERYTHING_MICRO = (1 << 127) - 1
+"""A withdrawal pays at most what is available when it is made."""
 
 
 def _say(answer: dict[str, Any], as_json: bool) -> None:
@@ -54,13 +56,18 @@ def _guarded(work: Callable[[], dict[str, Any]], as_json: bool) -> None:
 
 
 def _send(
-    rpc_url: str, book: Path, key_file: Path | None, as_json: bool, make: Callable[[AddressBook], Call]
+    rpc_url: str,
+    book: Path,
+    key_file: Path | None,
+    as_json: bool,
+    make: Callable[[AddressBook], Call | list[Call]],
 ) -> None:
-    """Sends the one call that `make` builds and prints what became of it."""
+    """Sends the calls that `make` builds and prints what became of the last one."""
 
     def work() -> dict[str, Any]:
         addresses = load_book(book)
-        call = make(addresses)
+        made = make(addresses)
+        calls = made if isinstance(made, list) else [made]
         with Rpc(rpc_url) as rpc:
             chain_id = rpc.chain_id()
             if chain_id != addresses.chain_id:
@@ -70,13 +77,14 @@ def _send(
             price = int(rpc.call("eth_gasPrice"), 16)
             fees = Fees(2 * price + 1, price // 10)
             sender = Sender(rpc, key, chain_id, rpc.nonce(account), fees=fees, errors=addresses.errors)
-            receipt = sender.send([call])[0]
+            receipts = sender.send(calls)
+            receipt = receipts[-1]
         return {
-            "done": receipt.label,
+            "done": ", ".join(item.label for item in receipts),
             "sender": account,
             "transaction": receipt.transaction_hash,
             "block": receipt.block_number,
-            "gas": receipt.gas_used,
+            "gas": sum(item.gas_used for item in receipts),
         }
 
     _guarded(work, as_json)
@@ -150,6 +158,91 @@ def resume(
 ) -> None:
     """Ends a pause early (guardian or owner)."""
     _send(rpc, book, key_file, json_output, lambda b: Registry(b).resume_batches())
+
+
+@app.command()
+def solver(
+    account: str,
+    rpc: RpcOption,
+    forbid: Annotated[bool, typer.Option("--forbid", help="take the role away")] = False,
+    book: BookOption = BOOK,
+    key_file: KeyOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Lets an account open batches, or no longer (owner)."""
+    _send(rpc, book, key_file, json_output, lambda b: Registry(b).set_solver(account, not forbid))
+
+
+@app.command("registrar")
+def registrar(
+    account: str,
+    rpc: RpcOption,
+    forbid: Annotated[bool, typer.Option("--forbid", help="take the role away")] = False,
+    book: BookOption = BOOK,
+    key_file: KeyOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Lets an account register assets and set the device policy, or no longer (owner)."""
+    _send(rpc, book, key_file, json_output, lambda b: Registry(b).set_operator(account, not forbid))
+
+
+@app.command("owner")
+def owner(
+    account: Annotated[str | None, typer.Argument(help="the next owner; without it, take over")] = None,
+    *,
+    rpc: RpcOption,
+    book: BookOption = BOOK,
+    key_file: KeyOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Offers the ownership to an account (owner), or takes an offered one over (that account)."""
+
+    def make(addresses: AddressBook) -> Call:
+        if account is None:
+            return Registry(addresses).call("acceptOwnership")
+        return Registry(addresses).call("transferOwnership", account)
+
+    _send(rpc, book, key_file, json_output, make)
+
+
+@app.command("key-leaked")
+def key_leaked(
+    rpc: RpcOption, book: BookOption = BOOK, key_file: KeyOption = None, json_output: JsonOption = False
+) -> None:
+    """For whoever's key leaked: cancels all it ever signed, in every market, and asks for all its money."""
+
+    def make(addresses: AddressBook) -> list[Call]:
+        markets = ("BundleMarket", "PointsMarket", "OptimisticMarket")
+        cancels = [_plain(addresses, name, "cancelAll") for name in markets if name in addresses.contracts]
+        return [*cancels, _plain(addresses, "Treasury", "requestWithdraw", EVERYTHING_MICRO)]
+
+    _send(rpc, book, key_file, json_output, make)
+
+
+@app.command("take-out")
+def take_out(
+    to: str,
+    rpc: RpcOption,
+    book: BookOption = BOOK,
+    key_file: KeyOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Pays out what was asked for, as far as it is still available, once the request is a day old."""
+    _send(rpc, book, key_file, json_output, lambda b: _plain(b, "Treasury", "withdraw", to))
+
+
+def _plain(addresses: AddressBook, contract: str, function: str, *arguments: object) -> Call:
+    deployed = addresses[contract]
+    data = deployed.abi.encode_call(function, arguments)
+    return Call(deployed.address, data, SMALL_GAS, f"{contract}.{function}")
+
+
+@committee_app.command("bond")
+def bond(
+    rpc: RpcOption, book: BookOption = BOOK, key_file: KeyOption = None, json_output: JsonOption = False
+) -> None:
+    """Locks a member's bond from its deposit (the member); a committee takes office once a quorum has one."""
+    _send(rpc, book, key_file, json_output, lambda b: Oracle(b).post_bond())
 
 
 @committee_app.command("announce")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from audit.statement import statement
 from oracle.wire.keys import sign_digest
 from oracle.wire.reading import Envelope, Kind
 from tests.faults.world import FEED, START, Change, World, account, secret
@@ -196,3 +198,14 @@ def removed(kind: str, index: int = 0) -> Callable[[World], object]:
 def overwritten(kind: str, content: bytes, index: int = 0) -> Callable[[World], object]:
     """An archived file with other content."""
     return lambda world: world.file(kind, index).write_bytes(content)
+
+
+def claimed(**values: Any) -> Callable[[World], object]:
+    """A carbon statement of the whole day is published, with some figures changed."""
+
+    def after(world: World) -> None:
+        told = statement(world.facts(), START, START + 86_400)
+        synergy = {**told["synergy"], **values.get("synergy", {})}
+        world.put("statement", json.dumps({**told, **values, "synergy": synergy}).encode(), "json")
+
+    return after

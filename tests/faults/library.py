@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from audit.facts import Facts
+from audit.statement import statement
 from tests.faults import market, money, oracle
 from tests.faults.corruptions import Case
 from tests.faults.world import ADDRESSES, START, World, account
@@ -65,12 +67,22 @@ def _assets(world: World, chance: random.Random) -> None:
         world.send(None, ("Registry", "SiteAdded", args))
 
 
+def _statement(world: World, chance: random.Random) -> None:
+    """A carbon statement of some of the day is published, as it is."""
+    start = START + chance.randrange(1000)
+    told = statement(
+        world.facts(), start, start + chance.randrange(1, 10_000), chance.choice((None, account("buyer-a")))
+    )
+    world.put("statement", json.dumps(told).encode(), "json")
+
+
 HARMLESS: tuple[Callable[[World, random.Random], None], ...] = (
     _deposit,
     _withdrawal,
     _cancellation,
     _transfer,
     _assets,
+    _statement,
 )
 
 

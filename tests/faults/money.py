@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.faults.corruptions import (
     SETTLEMENT,
     Case,
+    claimed,
     dropped,
     edited,
     leaf_word,
@@ -298,5 +299,31 @@ CASES = (
             }
         ),
         story="an account holds certificates that were moved away",
+    ),
+    # --- carbon
+    Case(
+        "carbon.statement",
+        "market_mg",
+        after=claimed(market_mg=1),
+        story="a published statement names less carbon by market than there was",
+    ),
+    Case(
+        "carbon.statement",
+        "location_mg",
+        after=claimed(location_mg=0),
+        story="a published statement leaves out the location-based method",
+    ),
+    Case(
+        "carbon.statement",
+        "a bitwatt/statement/1 object",
+        after=lambda world: world.put("statement", b"{}", "json"),
+        story="a statement cannot be read",
+        by="accident",
+    ),
+    Case(
+        "synergy.index",
+        "synergy sei_ppm",
+        after=claimed(synergy={"sei_ppm": 1_000_000}),
+        story="a published synergy index is better than what was delivered",
     ),
 )
