@@ -45,6 +45,18 @@ class Memory:
         """Where a shape was seen first."""
         return self._marks.get(mark)
 
+    def storage(self) -> frozenset[int]:
+        """No plant here has storage."""
+        return frozenset()
+
+    def register(self, meter_id: int, kind: int) -> int:
+        """Storage registers: none."""
+        return 0
+
+    def milli_vcu(self, meter_id: int) -> int | None:
+        """No machine here."""
+        return None
+
     def doubted(self, items: Sequence[Reading], meters: Mapping[int, Metered]) -> set[int]:
         """Meters whose reading of this report is not believed; takes the report in."""
         found = screen(items, meters, self)
