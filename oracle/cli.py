@@ -39,22 +39,25 @@ def run_meter(
 @workload.command()
 def run_workload(
     fleet: Annotated[Path, typer.Option(help="fleet file", exists=True, dir_okay=False)],
-    register: Annotated[bool, typer.Option(help="measure this machine's VCU and register it first")] = False,
+    register: Annotated[
+        bool | None,
+        typer.Option(help="measure this machine's VCU and register it; default: where no node knows it yet"),
+    ] = None,
     exit_when_done: Annotated[bool, typer.Option(help="end once everything is posted")] = False,
 ) -> None:
     """Run the workload agents of a fleet: sign energy and compute of each job, post them to every node."""
-    if register:
-        _register(fleet)
+    if register is not False:
+        _register(fleet, again=register is True)
     _run_agents(fleet, "workload", exit_when_done)
 
 
-def _register(path: Path) -> None:
+def _register(path: Path, again: bool) -> None:
     from oracle.agents.drivers.source import SourceError
     from oracle.agents.fleet import FleetError, load_fleet
     from oracle.agents.register import register_machines
 
     try:
-        for machine, answers in register_machines(load_fleet(path)):
+        for machine, answers in register_machines(load_fleet(path), again):
             print(f"meter {machine.meter_id}: {machine.compute_class}, {machine.milli_vcu / 1000:g} VCU")
             for node, problem in answers.items():
                 if problem:

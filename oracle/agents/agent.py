@@ -12,7 +12,7 @@ from backend.chain.addressbook import load_book
 from backend.chain.errors import ChainError
 from oracle.agents.fleet import Fleet, FleetDevice, FleetError, Row, device_key, read_rows
 from oracle.agents.host import Host
-from oracle.agents.live import LiveMeter, Mark, open_source
+from oracle.agents.live import LiveMeter, Mark, live_meters, open_source
 from oracle.agents.probe import Probe
 from oracle.agents.spool import Measured, Spool
 from oracle.agents.terms import Terms
@@ -50,8 +50,8 @@ class Agent:
                 self._hosts.append((host, device_key(fleet, device)))
                 continue
             if device.driver and device.driver.get("kind") != "series":
-                meter = LiveMeter(device, open_source(device.driver))
-                self._live.append((meter, device_key(fleet, device)))
+                key = device_key(fleet, device)
+                self._live += [(meter, key) for meter in live_meters(device)]
                 continue
             rows = deque(read_rows(device))
             for _ in range(self.spool.next_row(device.meter_id)):
@@ -76,18 +76,18 @@ class Agent:
     async def measure_live(self) -> int:
         """Reads the devices whose interval has ended; signs and spools what flowed."""
         found = await asyncio.gather(
-            *(meter.measure(self.now, self.spool.mark(meter.device.meter_id)) for meter, _ in self._live)
+            *(meter.measure(self.now, self.spool.mark(*meter.stream)) for meter, _ in self._live)
         )
         ended = [
             Measured(host.device.meter_id, key, row)
             for host, key in self._hosts
             for row in host.rows(self.now)
         ]
-        marks: dict[int, Mark] = {}
+        marks: dict[tuple[int, int], Mark] = {}
         for (meter, key), (rows, mark) in zip(self._live, found, strict=True):
             ended += [Measured(meter.device.meter_id, key, row) for row in rows]
             if mark is not None:
-                marks[meter.device.meter_id] = mark
+                marks[meter.stream] = mark
         return self.spool.measure(ended, marks)
 
     async def run(self, exit_when_done: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from oracle.agents.drivers.source import Source, SourceError
@@ -34,6 +35,11 @@ class LiveMeter:
             self._most = int(settings["nameplate_w"]) * self.interval * 1000 // 3600
         except (KeyError, ValueError) as error:
             raise SourceError(f"driver: {error!r} is missing or of no use") from None
+
+    @property
+    def stream(self) -> tuple[int, int]:
+        """(meter, kind) of its register."""
+        return self.device.meter_id, self.device.kind
 
     async def measure(self, now: int, last: Mark | None) -> tuple[list[Row], Mark | None]:
         """The rows of intervals that ended since `last`, and the new mark; no rows while nothing has ended.
@@ -94,6 +100,30 @@ DRIVERS: Mapping[str, Callable[[Mapping[str, Any]], Source]] = {
     "ipmi": _power("IpmiSource"),
     "redfish": _power("RedfishSource"),
 }
+
+
+STORAGE_STREAMS = {"charge": 5, "discharge": 6, "bought": 2}
+
+
+def live_meters(device: FleetDevice) -> list[LiveMeter]:
+    """The registers of a device with a driver: one, or those of a storage; raises SourceError.
+
+    `{"kind": "storage", "charge": {..}, "discharge": {..}}` names a driver for each, and at a plant `bought`
+    for what it takes from the grid.
+    """
+    settings = device.driver
+    if settings.get("kind") != "storage":
+        return [LiveMeter(device, open_source(settings))]
+    common = {name: settings[name] for name in ("interval_seconds", "nameplate_w") if name in settings}
+    found = []
+    for name, kind in STORAGE_STREAMS.items():
+        if name not in settings:
+            if name == "bought":
+                continue
+            raise SourceError(f"storage.{name}: is missing; it names the driver of that register")
+        driver = {**settings[name], **common}
+        found.append(LiveMeter(replace(device, kind=kind, driver=driver), open_source(driver)))
+    return found
 
 
 def open_source(settings: Mapping[str, Any]) -> Source:

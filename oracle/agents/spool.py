@@ -18,8 +18,10 @@ from oracle.wire.reading import Envelope, Reading, seal
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meters (meter_id INTEGER PRIMARY KEY, next_seq INTEGER, next_row INTEGER);
-CREATE TABLE IF NOT EXISTS marks (
-  meter_id INTEGER PRIMARY KEY, "end" INTEGER NOT NULL, register_mwh INTEGER NOT NULL, late INTEGER NOT NULL);
+DROP TABLE IF EXISTS marks;
+CREATE TABLE IF NOT EXISTS states (
+  meter_id INTEGER NOT NULL, kind INTEGER NOT NULL, "end" INTEGER NOT NULL, register_mwh INTEGER NOT NULL,
+  late INTEGER NOT NULL, PRIMARY KEY (meter_id, kind)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS registers (
   meter_id INTEGER, kind INTEGER, agreement BLOB, value INTEGER,
   PRIMARY KEY (meter_id, kind, agreement)) WITHOUT ROWID;
@@ -66,17 +68,18 @@ class Spool:
         """How many rows of a device's replay are spooled already."""
         return self._meters.get(meter_id, (0, 0))[1]
 
-    def mark(self, meter_id: int) -> Mark | None:
-        """Where the register of a device with a driver stood last."""
+    def mark(self, meter_id: int, kind: int) -> Mark | None:
+        """Where the register of a kind of a device with a driver stood last."""
         row = self._db.execute(
-            'SELECT "end", register_mwh, late FROM marks WHERE meter_id=?', (meter_id,)
+            'SELECT "end", register_mwh, late FROM states WHERE meter_id=? AND kind=?', (meter_id, kind)
         ).fetchone()
         return Mark(row[0], row[1], bool(row[2])) if row else None
 
-    def measure(self, items: Iterable[Measured], marks: Mapping[int, Mark] | None = None) -> int:
+    def measure(self, items: Iterable[Measured], marks: Mapping[tuple[int, int], Mark] | None = None) -> int:
         """Signs readings for rows that have ended and puts them out to every node; returns how many.
 
-        `marks` are the register states that the rows lead up to: they change in the same transaction.
+        `marks` are the register states of (meter, kind) that the rows lead up to: they change in the same
+        transaction.
         """
         meters: dict[int, tuple[int, int]] = {}
         registers: dict[tuple[int, int, bytes], int] = {}
@@ -112,7 +115,7 @@ class Spool:
         meters: dict[int, tuple[int, int]],
         registers: dict[tuple[int, int, bytes], int],
         sealed: list[tuple[Envelope, int]],
-        marks: Mapping[int, Mark],
+        marks: Mapping[tuple[int, int], Mark],
     ) -> None:
         with self._db:
             self._db.execute("BEGIN IMMEDIATE")
@@ -122,8 +125,8 @@ class Spool:
                 [(meter_id, *state) for meter_id, state in meters.items()],
             )
             self._db.executemany(
-                "INSERT OR REPLACE INTO marks VALUES (?,?,?,?)",
-                [(meter_id, *mark) for meter_id, mark in marks.items()],
+                "INSERT OR REPLACE INTO states VALUES (?,?,?,?,?)",
+                [(*stream, *mark) for stream, mark in marks.items()],
             )
             self._db.executemany(
                 "INSERT OR REPLACE INTO registers VALUES (?,?,?,?)",

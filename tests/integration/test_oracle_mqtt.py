@@ -17,6 +17,7 @@ from backend.chain.anvil import free_port
 from backend.day.children import bitwatt_command
 from oracle.agents.fleet import device_key, load_fleet
 from oracle.agents.machine import describe
+from oracle.agents.register import register_machines
 from oracle.client import CommitteeClient
 from oracle.wire.keys import DeviceKey
 from oracle.wire.machine import Machine, sign_machine
@@ -118,6 +119,9 @@ def check_machine(world: World) -> None:
     assert "no attested workload" in post(key, replace(machine, meter_id=PLANT_METER))["problem"]
     listed = httpx.get(f"{world.nodes[2]}/machines", trust_env=False).json()
     assert listed[0]["milli_vcu"] == machine.milli_vcu == 500
+    host = replace(device, replay=None, driver={"kind": "host", "machine": {"class": "cpu", "zone": "zone"}})
+    known = replace(fleet, nodes=tuple(world.nodes), devices=(host,))
+    assert list(register_machines(known)) == [], "every node knows it: it is not measured again"
 
 
 def test_a_broker_that_is_lost(tmp_path: Path) -> None:

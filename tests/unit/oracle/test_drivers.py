@@ -24,10 +24,12 @@ from oracle.agents.drivers.power import IpmiSource, NvmlSource, RaplSource, Redf
 from oracle.agents.drivers.series import SeriesError, read_series
 from oracle.agents.drivers.source import SourceError
 from oracle.agents.fleet import FleetDevice
-from oracle.agents.live import LiveMeter, Mark, open_source
+from oracle.agents.live import LiveMeter, Mark, live_meters, open_source
+from oracle.agents.spool import Measured, Spool
 from oracle.agents.vee import Measure, of_registers, of_value, spread
 from oracle.node.dev_broker import start_dev_broker
-from oracle.wire.reading import Quality
+from oracle.wire.keys import DeviceKey
+from oracle.wire.reading import Quality, decode_reading
 
 
 # --- validate, estimate, edit ---------------------------------------------------------
@@ -221,6 +223,53 @@ def test_a_modbus_meter_through_rollover_silence_and_replacement() -> None:
         await live.source.close()
 
     asyncio.run(story())
+
+
+def test_a_storage_has_a_register_for_each_way(tmp_path: Path) -> None:
+    """Charge and discharge of one device: one sequence, two streams, states that survive the process."""
+
+    async def story() -> None:
+        async with Meter([0, 100, 0, 40], address=100) as meter:
+            ways = {
+                "charge": meter.settings(address=100),
+                "discharge": meter.settings(address=102),
+            }
+            driver = {"kind": "storage", "interval_seconds": 900, "nameplate_w": 1_000_000, **ways}
+            device = FleetDevice(1, "meter", 2, 1, 0, Path("key"), driver=driver)
+            meters, key = live_meters(device), DeviceKey.from_seed(b"storage")
+            spool = Spool(tmp_path / "spool.sqlite", ["http://node"], 1)
+
+            async def at(now: int) -> None:
+                measured, marks = [], {}
+                for item in meters:
+                    rows, mark = await item.measure(now, spool.mark(*item.stream))
+                    measured += [Measured(1, key, row) for row in rows]
+                    if mark:
+                        marks[item.stream] = mark
+                spool.measure(measured, marks)
+
+            await at(900)
+            meter.registers = [0, 160, 0, 45]
+            await at(1800)
+            spool.close()
+            spool = Spool(tmp_path / "spool.sqlite", ["http://node"], 1)
+            meter.registers = [0, 160, 0, 90]
+            await at(2700)
+            found = [decode_reading(envelope.payload) for _, envelope in spool.due("http://node", 9999, 10)]
+            assert [(item.seq, item.kind, item.quantity, item.register) for item in found] == [
+                (0, 5, 60_000, 60_000),
+                (1, 6, 5_000, 5_000),
+                (2, 5, 0, 60_000),
+                (3, 6, 45_000, 50_000),
+            ]
+            for item in meters:
+                await item.source.close()
+
+    asyncio.run(story())
+    with pytest.raises(SourceError, match=r"storage.discharge: is missing"):
+        charge = {"kind": "modbus", "host": "x", "address": 1}
+        settings = {"kind": "storage", "charge": charge, "nameplate_w": 1}
+        live_meters(FleetDevice(1, "meter", 2, 1, 0, Path("key"), driver=settings))
 
 
 @pytest.mark.parametrize(
