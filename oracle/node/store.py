@@ -52,6 +52,10 @@ _HEAD = struct.Struct(">IH")
 """Of an inbox entry: number of the device, size of the payload; payload and signature follow."""
 
 
+_NOBODY: tuple[DeviceRecord | None, int] = (None, 0)
+"""Records are found by identity first: hashing 100 bytes for every reading costs more than storing it."""
+
+
 class StoreError(Exception):
     """A store file that this node cannot use."""
 
@@ -78,6 +82,7 @@ class Store:
         self._devices = {
             DeviceRecord(*record): number for number, *record in self._db.execute("SELECT * FROM devices")
         }
+        self._numbers: dict[int, tuple[DeviceRecord | None, int]] = {}
 
     def close(self) -> None:
         """Closes the file."""
@@ -111,17 +116,21 @@ class Store:
                     self._db.executemany("INSERT OR IGNORE INTO quarantine VALUES (?,?,?,?,?)", aside)
         except sqlite3.OperationalError as error:
             self._devices = dict(list(self._devices.items())[:known])
+            self._numbers.clear()
             raise StoreFull(f"the store takes no more: {error}") from error
 
     def _write_inbox(self, items: Iterable[Held]) -> None:
         parts: list[bytes] = []
         new: list[tuple[object, ...]] = []
-        devices = self._devices
+        devices, numbers = self._devices, self._numbers
         for _, (payload, signature), device in items:
-            number = devices.get(device)
-            if number is None:
-                number = devices[device] = len(devices) + 1
-                new.append((number, device.meter_id, device.x, device.y, device.evidence_hash))
+            same, number = numbers.get(id(device), _NOBODY)
+            if same is not device:
+                number = devices.get(device, 0)
+                if not number:
+                    number = devices[device] = len(devices) + 1
+                    new.append((number, device.meter_id, device.x, device.y, device.evidence_hash))
+                numbers[id(device)] = device, number
             parts += (_HEAD.pack(number, len(payload)), payload, signature)
         if new:
             self._db.executemany("INSERT INTO devices VALUES (?,?,?,?,?)", new)
