@@ -15,7 +15,7 @@ const hrefOf = (hit: Found): string =>
     order: `/orders/${hit.id}`,
     agreement: `/agreements/${hit.id}`,
     transaction: `/transactions/${hit.id}`,
-    certificate: "/certificates",
+    certificate: `/certificates/${hit.id}`,
     account: "/orders",
     report: `/evidence?start=${hit.start}`,
   })[hit.kind];

@@ -7,7 +7,8 @@ import type { Provider } from "./providers";
 
 type Chain = Schemas["ChainOut"];
 
-async function read<T>(chain: Chain, provider: Provider, name: string, functionName: string, args: unknown[]) {
+/** What a function of one of the contracts answers, asked through the wallet. */
+export async function read<T>(chain: Chain, provider: Provider, name: string, functionName: string, args: unknown[]) {
   const { address, abi } = chain.contracts[name]!;
   const typed = abi as unknown as Abi;
   const data = encodeFunctionData({ abi: typed, functionName, args });
