@@ -9,7 +9,7 @@ from oracle.evidence.document import decode_document
 from oracle.evidence.verify import verify_device
 from oracle.wire.errors import WireError
 from oracle.wire.keys import sha256
-from oracle.wire.pack import Finding, check_pack
+from oracle.wire.pack import MISSHAPEN, Finding, check_pack
 
 
 def open_pack(pack: Mapping[str, Any]) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def check_quotes(pack: Mapping[str, Any]) -> list[Finding]:
     """
     try:
         return [_check(pack, row) for row in pack["devices"]] + _keys(pack)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except MISSHAPEN as error:
         if isinstance(error, WireError):
             raise
         raise WireError("pack.devices", f"a part is missing or of another kind: {error!r}") from None

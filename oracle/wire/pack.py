@@ -13,6 +13,7 @@ What a file cannot prove by itself are the facts it takes from the chain (commit
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -36,6 +37,8 @@ from oracle.wire.typed import Report, digest, domain_separator, uint_word
 FORMAT = "bitwatt/evidence-pack/2"
 MAX_PACK_BYTES = 64 << 20
 MAX_DEPTH = 32
+MISSHAPEN = (KeyError, TypeError, AttributeError, IndexError, ValueError, OverflowError, struct.error)
+"""What values of another kind than a pack's lead to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +136,7 @@ def check_pack(pack: Mapping[str, Any]) -> tuple[list[Finding], list[SlotResult]
     """Every finding, good ones too, and what the agreement got; raises WireError when the shape is broken."""
     try:
         return _Checker(pack).run()
-    except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
+    except MISSHAPEN as error:
         if isinstance(error, WireError):
             raise
         raise WireError("pack", f"a part is missing or of another kind: {error!r}") from None

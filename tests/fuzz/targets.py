@@ -30,16 +30,22 @@ from backend.market.instances import plausible
 from oracle.evidence import dev_root
 from oracle.evidence.certificates import Refused
 from oracle.evidence.document import EvidenceDocument, decode_document
+from oracle.evidence.pack import open_pack
 from oracle.evidence.simulated import attest
 from oracle.evidence.verify import attested, stated_time
 from oracle.wire import cbor
 from oracle.wire.bundle import decode_bundle
 from oracle.wire.errors import WireError
 from oracle.wire.keys import DeviceKey
+from oracle.wire.machine import Machine, decode_machine
+from oracle.wire.pack import parse_pack
 from oracle.wire.publication import CarbonDocument, decode_carbon_document
 from oracle.wire.reading import NO_AGREEMENT, Reading, decode_envelopes, decode_reading, encode_envelope, seal
+from oracle.wire.signed import SignedReport, decode_signed_report
+from oracle.wire.typed import Report
 
 AT = 1_508_198_400
+VECTORS = Path(__file__).parents[1] / "vectors"
 SPLIT = b"\0split\0"
 KEY = DeviceKey.from_seed(b"fuzz")
 
@@ -122,6 +128,20 @@ def _address_book() -> tuple[bytes, ...]:
     return (json.dumps({"chain_id": 31337, "deploy_block": 0, "contracts": contracts}).encode(),)
 
 
+def _report() -> tuple[bytes, ...]:
+    report = Report(bytes(32), 1, 900, 1800, bytes(32), 0, (0,) * 8, *(bytes(32) for _ in range(6)))
+    return (SignedReport(report, bytes(65)).encode(),)
+
+
+def _pack() -> tuple[bytes, ...]:
+    """One slot without readings: small, so that a walk goes far."""
+    pack = json.loads((VECTORS / "pack.json").read_text())
+    pack |= {"devices": [], "evidence": {}, "collateral": {}, "slots": pack["slots"][:1]}
+    pack["slots"][0]["readings"] = pack["slots"][0]["readings"][:1]
+    return (json.dumps(pack).encode(),)
+
+
+_MACHINE = Machine(31337, 7, "cpu", "zone", ("2 x a processor",), 10, 20, 1, 900)
 _CARBON = CarbonDocument(AT, 900, ((500, 400), (300, 200)), ("by hand", "by hand"))
 _PHILLY = _rows(
     ("job_id", "submit_utc", "submit_local", "duration_s", "num_gpus", "vc"),
@@ -153,6 +173,9 @@ TARGETS = (
     Target("envelopes", (WireError,), decode_envelopes, lambda: (encode_envelope(seal(KEY, _reading())),)),
     Target("bundle", (WireError,), decode_bundle, lambda: (cbor.encode([1, b"x", [2]]),)),
     Target("damaged bundle", (), read_bundle, lambda: (encode_envelope(seal(KEY, _reading())) * 3,)),
+    Target("machine", (WireError,), decode_machine, lambda: (_MACHINE.encode(),)),
+    Target("report that goes round", (WireError,), decode_signed_report, _report),
+    Target("evidence pack", (WireError,), lambda data: open_pack(parse_pack(data)), _pack),
     Target("carbon document", (WireError,), decode_carbon_document, lambda: (_CARBON.encode(),)),
     Target("evidence document", (WireError, Refused), decode_document, lambda: (_document().encode(),)),
     Target("quote simulated", (Refused,), _evidence("simulated"), _quote),

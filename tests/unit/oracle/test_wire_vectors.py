@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -231,3 +232,16 @@ def test_an_altered_pack_says_what_does_not_hold(path: tuple[str, ...], value: A
 def test_what_is_no_pack(text: str) -> None:
     with pytest.raises(WireError, match="pack"):
         open_pack(parse_pack(text.encode()))
+
+
+@pytest.mark.parametrize("path", [path for path, _, _ in ALTERED])
+def test_values_of_another_kind_are_findings_or_refused(path: tuple[str, ...]) -> None:
+    for value in (None, -1, 1 << 70, 1.5, "", "0xzz", [], {}, True):
+        pack = parse_pack((VECTORS / "pack.json").read_bytes())
+        pack["slots"] = pack["slots"] if 1 in path else pack["slots"][:1]
+        place: Any = pack
+        for step in path[:-1]:
+            place = place[step]
+        place[path[-1]] = value
+        with contextlib.suppress(WireError):
+            open_pack(pack)
