@@ -39,8 +39,9 @@ help: ## list the targets
 setup: .build/python .build/node ## install everything into .venv and node_modules
 
 lock: ## resolve the Python dependencies again
-	@for name in requirements-bootstrap requirements requirements-prove; do \
-	  $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url \
+	@for name in requirements-bootstrap requirements requirements-prove requirements-openadr; do \
+	  version=3.11; [ $$name = requirements-openadr ] && version=3.12; \
+	  $(BIN)/uv pip compile --quiet --python-version $$version --generate-hashes --no-emit-index-url \
 	    --no-emit-find-links --no-header $$name.in -o $$name.lock; done
 
 # --- contracts --------------------------------------------------------------
@@ -171,7 +172,7 @@ bench: build ## the figures of the engine and the oracle, as JSON
 	@$(BIN)/bitwatt bench oracle --json
 
 campaign-vpp: build ## a day of ten thousand flexible resources, from bids to the audit
-	@$(BIN)/bitwatt vpp day --resources 10000 --out runs/vpp --json
+	@$(BIN)/bitwatt vpp day --resources 10000 --out runs/vpp --json $(if $(VPP_DATA),--data $(VPP_DATA))
 
 clean: ## remove what set-up and builds made
 	rm -rf .build $(VENV) node_modules out cache runs

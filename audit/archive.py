@@ -12,7 +12,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-KINDS = ("book", "solution", "publication", "readings", "evidence", "collateral", "statement")
+KINDS = (
+    *("book", "solution", "publication", "readings", "evidence", "collateral", "statement"),
+    *("flex", "flex-readings"),
+)
 MAX_DEPTH = 64
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 MAX_FILE_BYTES = 512 * 1024 * 1024

@@ -12,6 +12,7 @@ from audit.checks import (
     clearing,
     evidence,
     fairness,
+    flexibility,
     orders,
     pools,
     postings,
@@ -42,6 +43,7 @@ TOPICS = (
     treasury,
     certificates,
     carbon,
+    flexibility,
 )
 CHECKS: tuple[Check, ...] = tuple(check for topic in TOPICS for check in topic.CHECKS)
 

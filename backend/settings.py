@@ -77,6 +77,13 @@ class Settings(BaseSettings):
     fee_bump_seconds: int = Field(default=30, ge=1)
     lease_seconds: int = Field(default=30, ge=3, le=600)
 
+    # flexibility market
+    flex_time_zone: str = Field(default="Asia/Shanghai", description="whose local days are traded")
+    flex_day_ahead_hour: int = Field(default=12, ge=0, le=23, description="local hour of the day before")
+    flex_real_time_lead_seconds: int = Field(default=3600, ge=0, le=86_400)
+    flex_receipt_seconds: int = Field(default=900, ge=1, le=86_400, description="time to answer an event")
+    flex_telemetry_seconds: int = Field(default=7200, ge=0, le=7 * 86_400, description="wait for readings")
+
     # web
     frontend: Path | None = None
     log_level: str = "INFO"

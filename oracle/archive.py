@@ -19,6 +19,8 @@ EXTENSIONS = {
     "book": "json",
     "solution": "json",
     "publication": "json",
+    "flex": "json",
+    "flex-readings": "npz",
 }
 
 

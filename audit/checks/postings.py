@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from audit.abi import Event
+from audit.checks.flexibility import periods
 from audit.checks.settlement import Settled, active, chunks, pay, settled_slots
 from audit.checks.treasury import MOVES, Ledger
 from audit.facts import Batch, Facts, parse_sold
@@ -26,6 +27,7 @@ CAUSES = {
         *("Bonded", "BondReturned", "Equivocated", "Disputed", "Ruled"),
         *("LeafDisputed", "LeafAnswered", "LeafUnanswered"),
     ),
+    "FlexMarket": ("StakeLocked", "AwardSettled", "StakeReleased", "SplitAnchored", "MemberPaid"),
     "OptimisticMarket": OPTIMISTIC,
     "PointsMarket": ("Filled",),
     "Settlement": ("SlotSettled", "SlotRefunded", "PlantMetered", "PlantPaid", "GridReleased"),
@@ -156,6 +158,9 @@ def _apply(book: _Book, event: Event, rows: tuple[Settled, ...] | None) -> int |
     if event.contract == "PointsMarket":
         _sold(book, event)
         return None
+    if event.contract == "FlexMarket":
+        _flexibility(book, event)
+        return None
     batch = book.facts.batch(event.args["batchId"])
     if batch is None or batch.prices is None:
         book.outside = True
@@ -283,6 +288,33 @@ def _grid_released(book: _Book, batch: Batch, event: Event) -> None:
     grid = grid_account(batch, event.args["zoneId"]) or "no grid offer"
     left = event.args["releasedMicro"]
     book.add(grid, left, -left)
+
+
+# --- flexibility ------------------------------------------------------------------
+def _flexibility(book: _Book, event: Event) -> None:
+    """Locks, payments, penalties and shares as FlexMarket's events say; that they are due is checked
+    apart.
+    """
+    args, escrow = event.args, book.facts.address("FlexMarket")
+    if event.name == "SplitAnchored":
+        book.add(args["aggregator"].lower(), -args["totalMicro"], 0)
+        book.add(escrow, 0, args["totalMicro"])
+        return
+    if event.name == "MemberPaid":
+        book.add(args["account"].lower(), args["amountMicro"], 0)
+        book.add(escrow, 0, -args["amountMicro"])
+        return
+    payer = next((period.payer for period in periods(book.facts) if period.id == args["periodId"]), "")
+    payment, penalty, aggregator = args["paymentMicro"], args["penaltyMicro"], args["aggregator"].lower()
+    if event.name == "StakeLocked":
+        book.add(payer, -payment, payment)
+        book.add(aggregator, -penalty, penalty)
+    elif event.name == "AwardSettled":
+        book.add(payer, penalty, -payment)
+        book.add(aggregator, payment, -penalty)
+    else:
+        book.add(payer, payment, -payment)
+        book.add(aggregator, penalty, -penalty)
 
 
 # --- points market ---------------------------------------------------------------

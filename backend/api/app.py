@@ -21,6 +21,7 @@ from backend.api.routers import (
     certificates,
     evidence,
     flex,
+    flex_market,
     health,
     invoices,
     jobs,
@@ -46,7 +47,7 @@ ROUTERS = tuple(
     for module in (
         market, planning, jobs, batches, orders, offers, templates, agreements, invoices, certificates,
         listings, lookup,
-        reports, evidence, stream, sessions, organisation, webhooks, flex, health,
+        reports, evidence, stream, sessions, organisation, webhooks, flex, flex_market, health,
     )
 )  # fmt: skip
 _DESCRIPTION = """\

@@ -104,6 +104,21 @@ class FlexMarket(Client):
         """Lets an operator lock the sender's money for awards."""
         return self.call("trust", operator, trusted)
 
+    @staticmethod
+    def awards_root(period_id: int, awards: Sequence[Award]) -> str:
+        """Root of the awards' tree, hex."""
+        return "0x" + MerkleTree.of(award.leaf(period_id) for award in awards).root.hex()
+
+    @staticmethod
+    def deliveries_root(period_id: int, deliveries: Sequence[Delivery]) -> str:
+        """Root of the deliveries' tree, hex."""
+        return "0x" + MerkleTree.of(d.leaf(period_id, n) for n, d in enumerate(deliveries)).root.hex()
+
+    @staticmethod
+    def split_root(period_id: int, aggregator: str, shares: Sequence[Share]) -> bytes:
+        """Root of an aggregator's split."""
+        return MerkleTree.of(share.leaf(period_id, aggregator) for share in shares).root
+
     def anchor_awards(self, period_id: int, payer: str, end: int, awards: Sequence[Award]) -> Call:
         """Anchors a period's awards and locks both sides at their most."""
         root = MerkleTree.of(award.leaf(period_id) for award in awards).root
@@ -115,21 +130,26 @@ class FlexMarket(Client):
         tree = MerkleTree.of(d.leaf(period_id, n) for n, d in enumerate(deliveries))
         return self.call("anchorDeliveries", period_id, tree.root)
 
-    def settle(self, period_id: int, awards: Sequence[Award], deliveries: Sequence[Delivery]) -> list[Call]:
-        """Settles all awards of a period, so many at once."""
+    def settle(
+        self, period_id: int, awards: Sequence[Award], deliveries: Sequence[Delivery],
+        which: Sequence[int] | None = None,
+    ) -> list[tuple[str, Call]]:  # fmt: skip
+        """Settles awards of a period (all, or those at `which`), so many at once; each with its name."""
+        left = set(range(len(awards)) if which is None else which)
         tree = MerkleTree.of(award.leaf(period_id) for award in awards)
         measured = MerkleTree.of(d.leaf(period_id, n) for n, d in enumerate(deliveries))
         calls = []
         for a in range(0, len(awards), SETTLE_AT_ONCE):
-            part = range(a, min(a + SETTLE_AT_ONCE, len(awards)))
-            calls.append(
-                self.call(
-                    "settle", period_id, [awards[n].abi() for n in part], [deliveries[n].abi() for n in part],
-                    [tree.proof(awards[n].leaf(period_id)) for n in part],
-                    [measured.proof(deliveries[n].leaf(period_id, n)) for n in part],
-                    gas=LARGE_GAS, label=f"awards {a}..",
-                )
+            part = [n for n in range(a, min(a + SETTLE_AT_ONCE, len(awards))) if n in left]
+            if not part:
+                continue
+            call = self.call(
+                "settle", period_id, [awards[n].abi() for n in part], [deliveries[n].abi() for n in part],
+                [tree.proof(awards[n].leaf(period_id)) for n in part],
+                [measured.proof(deliveries[n].leaf(period_id, n)) for n in part],
+                gas=LARGE_GAS, label=f"awards {a}..",
             )  # fmt: skip
+            calls.append((f"{part[0]}-{len(part)}", call))
         return calls
 
     def dispute(
@@ -152,19 +172,21 @@ class FlexMarket(Client):
         root = MerkleTree.of(share.leaf(period_id, aggregator) for share in shares).root
         return self.call("anchorSplit", period_id, root, sum(share.amount_micro for share in shares))
 
-    def claim(self, period_id: int, aggregator: str, shares: Sequence[Share]) -> list[Call]:
-        """Pays every member its part, so many at once."""
+    def claim(
+        self, period_id: int, aggregator: str, shares: Sequence[Share], which: Sequence[Share] | None = None
+    ) -> list[tuple[str, Call]]:
+        """Pays members (all, or those in `which`) their parts, so many at once; each with its name."""
         tree = MerkleTree.of(share.leaf(period_id, aggregator) for share in shares)
+        left = list(shares if which is None else which)
         calls = []
-        for a in range(0, len(shares), CLAIM_AT_ONCE):
-            part = shares[a : a + CLAIM_AT_ONCE]
-            calls.append(
-                self.call(
-                    "claim", period_id, aggregator, [s.account for s in part], [s.amount_micro for s in part],
-                    [tree.proof(s.leaf(period_id, aggregator)) for s in part], gas=LARGE_GAS,
-                    label=f"members {a}..",
-                )
+        for a in range(0, len(left), CLAIM_AT_ONCE):
+            part = left[a : a + CLAIM_AT_ONCE]
+            call = self.call(
+                "claim", period_id, aggregator, [s.account for s in part], [s.amount_micro for s in part],
+                [tree.proof(s.leaf(period_id, aggregator)) for s in part], gas=LARGE_GAS,
+                label=f"members {a}..",
             )  # fmt: skip
+            calls.append((f"{part[0].account}-{len(part)}", call))
         return calls
 
     def amounts(self, declared_wh: int, delivered_wh: int, price_micro_per_kwh: int) -> tuple[int, int]:

@@ -106,8 +106,12 @@ def grid_carbon(settings: Settings, zones: Sequence[int], window: Window) -> lis
     return rows
 
 
-def seal(session: Session, settings: Settings, window: Window, now: int) -> Sealed:
-    """The book of a window as it stands in the tables."""
+def seal(
+    session: Session, settings: Settings, window: Window, now: int, full: frozenset[str] = frozenset()
+) -> Sealed:
+    """The book of a window as it stands in the tables; offers in `full` have no capacity left and stay
+    out.
+    """
     zones = session.exec(select(t.Zone).order_by(col(t.Zone.zone_id))).all()
     classes = session.exec(select(t.ComputeClass).order_by(col(t.ComputeClass.class_id))).all()
     asked = session.exec(
@@ -125,7 +129,7 @@ def seal(session: Session, settings: Settings, window: Window, now: int) -> Seal
     ).all()
     makers = {row.maker for rows in (asked, compute, power) for row in rows}
     standing = _Standing(session, makers, now)
-    taken = _taken_before(session, window)
+    taken = _taken_before(session, window) | full
     orders = _orders(asked, standing, taken, window)
     sites = _compute(compute, standing, taken, window)
     plants = _power(session, power, standing, taken, window)

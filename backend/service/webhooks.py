@@ -26,7 +26,8 @@ from backend.store.operations import Webhook, WebhookDelivery
 EVENTS = (
     "batch.finalised", "batch.voided", "order.cleared", "order.released", "slot.settled", "slot.refunded",
     "certificate.received", "certificate.sent", "certificate.retired", "account.deposited",
-    "account.withdrawn", "template.due", "job.done", "test",
+    "account.withdrawn", "template.due", "job.done", "flex.cleared", "flex.event_sent",
+    "flex.settled", "test",
 )  # fmt: skip
 MOST_WEBHOOKS = 20
 PORTS = frozenset({443, 8443})

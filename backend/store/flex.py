@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Index
+from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Integer
 from sqlmodel import Field, SQLModel
 
 from backend.store.types import Hex, JsonValue, new_id
@@ -120,51 +120,186 @@ class FlexReservation(SQLModel, table=True):
 
 
 class FlexBid(SQLModel, table=True):
-    """A member's bid of one trading day in one market: ladders [slot][step] of (price_ticks, quantity_wh)."""
+    """A member's bid of one trading day in one market: ladders [slot][step] of (price_ticks, quantity_wh),
+    and blocks. `account` is the aggregator's on chain; `refused` says why a gate left the bid out.
+    """
 
     __tablename__ = "flex_bid"
-    __table_args__ = (Index("flex_bid_day", "aggregator_id", "market", "day"),)
+    __table_args__ = (Index("flex_bid_day", "market", "day", "aggregator_id"),)
 
     id: str = _id()
-    aggregator_id: str = _org(index=False)
+    aggregator_id: str = _org()
     resource_id: str = Field(foreign_key="flex_resource.id", max_length=26, index=True)
+    account: str | None = Field(default=None, sa_column=Column(Hex(20), nullable=True))
     market: str = Field(max_length=12)
+    product: str = Field(max_length=30)
     day: str = Field(max_length=10)
     zone_id: int
     ladders: list[Any] = Field(sa_column=Column(JsonValue, nullable=False))
+    blocks: list[Any] = Field(sa_column=Column(JsonValue, nullable=False))
+    received_at: int = Field(sa_type=BigInteger)
+    withdrawn_at: int | None = Field(default=None, sa_type=BigInteger)
+    refused: str = Field(default="", max_length=200)
+
+
+class FlexOffer(SQLModel, table=True):
+    """Capacity of a resource on offer for [start, end) of a day, as a reserve or frequency product."""
+
+    __tablename__ = "flex_offer"
+    __table_args__ = (Index("flex_offer_day", "day", "product"),)
+
+    id: str = _id()
+    aggregator_id: str = _org()
+    resource_id: str = Field(foreign_key="flex_resource.id", max_length=26, index=True)
+    account: str = Field(sa_column=Column(Hex(20), nullable=False))
+    product: str = Field(max_length=30)
+    day: str = Field(max_length=10)
+    start: int = Field(sa_type=BigInteger)
+    end: int = Field(sa_type=BigInteger)
+    capacity_w: int = Field(sa_type=BigInteger)
+    price_micro_per_kw_h: int = Field(sa_type=BigInteger)
+    received_at: int = Field(sa_type=BigInteger)
+    withdrawn_at: int | None = Field(default=None, sa_type=BigInteger)
+    refused: str = Field(default="", max_length=200)
+
+
+class FlexRequirement(SQLModel, table=True):
+    """What the grid needs and its payer buys: for energy, ladders [slot][step] of (price_ticks,
+    quantity_wh) in a zone; for capacity, W of each hour at a price of at most `cap_micro_per_kw_h`.
+    """
+
+    __tablename__ = "flex_requirement"
+    __table_args__ = (Index("flex_requirement_day", "market", "day"),)
+
+    id: str = _id()
+    organisation_id: str = _org()
+    account: str = Field(sa_column=Column(Hex(20), nullable=False))
+    market: str = Field(max_length=12)
+    product: str = Field(max_length=30)
+    day: str = Field(max_length=10)
+    zone_id: int | None = None
+    ladders: list[Any] = Field(sa_column=Column(JsonValue, nullable=False))
+    required_w: list[int] = Field(sa_column=Column(JsonValue, nullable=False))
+    cap_micro_per_kw_h: int = Field(default=0, sa_type=BigInteger)
     received_at: int = Field(sa_type=BigInteger)
     withdrawn_at: int | None = Field(default=None, sa_type=BigInteger)
 
 
+class FlexLine(SQLModel, table=True):
+    """A line between two zones of the flexibility market; W it carries each way."""
+
+    __tablename__ = "flex_line"
+
+    from_zone: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    to_zone: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    forward_w: int = Field(sa_type=BigInteger)
+    backward_w: int = Field(sa_type=BigInteger)
+
+
+class FlexPeriod(SQLModel, table=True):
+    """The slots that one gate closed, from clearing to payment; one period of FlexMarket.
+
+    `prices` is {product: {zone: [ticks or null per slot]}}, for capacity {product: [micro per kW h per
+    hour]}.
+    """
+
+    __tablename__ = "flex_period"
+    __table_args__ = (
+        Index("flex_period_start", "market", "start", unique=True),
+        Index("flex_period_state", "state", "start"),
+    )
+
+    id: str = _id()
+    market: str = Field(max_length=12)
+    day: str = Field(max_length=10)
+    first_slot: int
+    slots: int
+    slot_seconds: int
+    start: int = Field(sa_type=BigInteger)
+    chain_period: int = Field(sa_type=BigInteger, unique=True)
+    state: str = Field(max_length=12)
+    payer: str | None = Field(default=None, sa_column=Column(Hex(20), nullable=True))
+    prices: dict[str, Any] = Field(sa_column=Column(JsonValue, nullable=False))
+    positions: int = 0
+    attempts: int = 0
+    awards_root: str | None = Field(default=None, sa_column=Column(Hex(32), nullable=True))
+    deliveries_root: str | None = Field(default=None, sa_column=Column(Hex(32), nullable=True))
+    inputs_hash: str | None = Field(default=None, sa_column=Column(Hex(32), nullable=True))
+    error: str = Field(default="", max_length=400)
+    closed_at: int = Field(sa_type=BigInteger)
+    updated_at: int = Field(sa_type=BigInteger)
+
+    @property
+    def end(self) -> int:
+        """Unix second at which its last slot ends."""
+        return self.start + self.slots * self.slot_seconds
+
+
+class FlexPosition(SQLModel, table=True):
+    """What an aggregator's account was awarded in a slot of a period, at its index in the anchored tree,
+    and what became of it.
+    """
+
+    __tablename__ = "flex_position"
+
+    period_id: str = Field(foreign_key="flex_period.id", primary_key=True, max_length=26)
+    position: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    aggregator_id: str = _org()
+    account: str = Field(sa_column=Column(Hex(20), nullable=False))
+    product: str = Field(max_length=30)
+    zone_id: int | None = None
+    start: int = Field(sa_type=BigInteger)
+    seconds: int
+    declared_wh: int = Field(sa_type=BigInteger)
+    price_micro_per_kwh: int = Field(sa_type=BigInteger)
+    delivered_wh: int | None = Field(default=None, sa_type=BigInteger)
+    payment_micro: int | None = Field(default=None, sa_type=BigInteger)
+    penalty_micro: int | None = Field(default=None, sa_type=BigInteger)
+    settled: bool = False
+
+
 class FlexAward(SQLModel, table=True):
-    """What a slot of a zone cleared at for one member's bid."""
+    """What one member's bid or offer was awarded in a slot; part of a position."""
 
     __tablename__ = "flex_award"
+    __table_args__ = (Index("flex_award_position", "period_id", "position"),)
 
-    bid_id: str = Field(foreign_key="flex_bid.id", primary_key=True, max_length=26)
-    slot: int = Field(primary_key=True)
+    period_id: str = Field(foreign_key="flex_period.id", primary_key=True, max_length=26)
+    source_id: str = Field(primary_key=True, max_length=26)
+    start: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    position: int
+    aggregator_id: str = _org()
+    resource_id: str = Field(foreign_key="flex_resource.id", max_length=26, index=True)
+    seconds: int
     energy_wh: int = Field(sa_type=BigInteger)
-    price_ticks: int
+    price_micro_per_kwh: int = Field(sa_type=BigInteger)
 
 
 class FlexEvent(SQLModel, table=True):
-    """A dispatch: what the aggregator asks of a resource, and how far the message came."""
+    """A dispatch: what the aggregator asks of a resource, and how far the message came.
+
+    `change_w` is the change asked for per slot (negative sheds), `set_w` the power that follows from the
+    plan.
+    """
 
     __tablename__ = "flex_event"
     __table_args__ = (Index("flex_event_due", "state", "deadline"),)
 
     id: str = _id()
+    period_id: str = Field(foreign_key="flex_period.id", max_length=26, index=True)
     aggregator_id: str = _org()
     resource_id: str = Field(foreign_key="flex_resource.id", max_length=26, index=True)
     product: str = Field(max_length=30)
     start: int = Field(sa_type=BigInteger)
     slot_seconds: int
     set_w: list[int] = Field(sa_column=Column(JsonValue, nullable=False))
+    change_w: list[int] = Field(sa_column=Column(JsonValue, nullable=False))
     state: str = Field(max_length=12)
     deadline: int = Field(sa_type=BigInteger)
     reason: str = Field(default="", max_length=200)
     created_at: int = Field(sa_type=BigInteger)
-    updated_at: int = Field(sa_type=BigInteger)
+    sent_at: int | None = Field(default=None, sa_type=BigInteger)
+    answered_at: int | None = Field(default=None, sa_type=BigInteger)
 
 
 class FlexSeries(SQLModel, table=True):
@@ -185,21 +320,31 @@ class FlexSeries(SQLModel, table=True):
 
 
 class FlexSettlement(SQLModel, table=True):
-    """An amount and what it rests on: method id, version and the hash of its inputs."""
+    """A member's part of a position: what it was told and delivered, its amounts, and what they rest on.
+
+    `to_member_micro` is its own after contract shares, paid to `account`; the rest is the aggregator's.
+    """
 
     __tablename__ = "flex_settlement"
+    __table_args__ = (Index("flex_settlement_period", "period_id", "position"),)
 
     id: str = _id()
+    period_id: str = Field(foreign_key="flex_period.id", max_length=26)
+    position: int
     aggregator_id: str = _org()
-    resource_id: str | None = Field(default=None, foreign_key="flex_resource.id", max_length=26, index=True)
-    event_id: str = Field(max_length=26, index=True)
+    resource_id: str = Field(foreign_key="flex_resource.id", max_length=26, index=True)
+    account: str = Field(sa_column=Column(Hex(20), nullable=False))
     declared_wh: int = Field(sa_type=BigInteger)
     delivered_wh: int = Field(sa_type=BigInteger)
+    share_bps: int
+    penalty_bps: int
     payment_micro: int = Field(sa_type=BigInteger)
     penalty_micro: int = Field(sa_type=BigInteger)
+    to_member_micro: int = Field(sa_type=BigInteger)
     method: str = Field(max_length=40)
     version: str = Field(max_length=20)
     inputs_hash: str = Field(sa_column=Column(Hex(32), nullable=False))
+    reason: str = Field(default="", max_length=200)
     created_at: int = Field(sa_type=BigInteger)
 
 

@@ -1,4 +1,4 @@
-"""A market day of virtual power plants on a development chain, and the bundle an auditor reads.
+"""A market day of virtual power plants on a development chain, and the archive an auditor reads.
 
 The operator anchors awards before delivery begins and deliveries after it; awards are settled when the
 dispute window has passed, and every member's share is paid.
@@ -6,6 +6,7 @@ dispute window has passed, and every member's share is paid.
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -23,7 +24,9 @@ from backend.chain.flex import Award, Delivery, FlexMarket, Share, stakes_of
 from backend.chain.keccak import checksum_address, keccak
 from backend.chain.plan import DEV_CHAIN_ID, Sender
 from backend.chain.rpc import Rpc
-from backend.vpp.day import KINDS, METHOD_OF, WINDOWS, ZONES, FlexDay, shares_of
+from backend.vpp.baselines import VERSION
+from backend.vpp.day import KINDS, METHOD_OF, SLOT_S, WINDOWS, ZONES, FlexDay, shares_of
+from oracle.archive import Archive
 
 PRODUCT = "energy_shed"
 WINDOW_S = 60
@@ -56,9 +59,7 @@ def _sender(rpc: Rpc, name: str) -> Sender:
 
 
 def settle_on_chain(day: FlexDay, rpc: Rpc, out: Path, say: Say = lambda _: None) -> ChainResult:
-    """Runs the period on a fresh development chain and writes `book.json` and the auditor's bundle to
-    `out`.
-    """
+    """Runs the period on a fresh development chain and writes address book and archive to `out`/archive."""
     out.mkdir(parents=True, exist_ok=True)
     owner, payer = _sender(rpc, "owner"), _sender(rpc, "payer")
     vpps = [_sender(rpc, f"vpp-{z}") for z in range(ZONES)]
@@ -66,14 +67,17 @@ def settle_on_chain(day: FlexDay, rpc: Rpc, out: Path, say: Say = lambda _: None
     book, _ = deploy(owner, DEV_CHAIN_ID, settings)
     for sender in (owner, payer, *vpps):
         sender.errors = book.errors
-    save_book(book, out / "book.json")
+    archive = Archive(out / "archive")
+    archive.root.mkdir(parents=True, exist_ok=True)
+    save_book(book, archive.root / "addresses.json")
     token, treasury, flex = Token(book, rpc), Treasury(book, rpc), FlexMarket(book, rpc)
     owner.send([Registry(book).set_operator(owner.address)])
     period = day.series.start // 86_400
     awards = [
         Award(a.index, vpps[a.zone].address, PRODUCT, a.declared, a.price_micro_per_kwh) for a in day.awards
     ]
-    deliveries = [Delivery(a.settled.total.delivered_wh, a.settled.inputs_hash) for a in day.awards]
+    inputs = "0x" + _archived(day, archive, period, awards).hex()
+    deliveries = [Delivery(a.settled.total.delivered_wh, inputs) for a in day.awards]
     stakes = {s.aggregator: s for s in stakes_of(awards)}
     for sender in (payer, *vpps):
         stake = stakes.get(sender.address)
@@ -93,10 +97,10 @@ def settle_on_chain(day: FlexDay, rpc: Rpc, out: Path, say: Say = lambda _: None
     clock.advance_to(end)
     owner.send([flex.anchor_deliveries(period, deliveries)])
     clock.advance_to(rpc.timestamp() + WINDOW_S)
-    settled = owner.send(flex.settle(period, awards, deliveries))
+    settled = owner.send([call for _, call in flex.settle(period, awards, deliveries)])
     owner.send([flex.release(period, name) for name in stakes])
     say("awards settled")
-    splits, claims_gas, members = {}, 0, 0
+    paid_out, claims_gas, members = 0, 0, 0
     for z, sender in enumerate(vpps):
         if sender.address not in stakes:
             continue
@@ -104,47 +108,43 @@ def settle_on_chain(day: FlexDay, rpc: Rpc, out: Path, say: Say = lambda _: None
         shares = [Share(sender.address if name == f"vpp-{z}" else account_of(name), amount)
                   for name, amount in shares_of(day, z, paid).items()]  # fmt: skip
         sender.send([flex.anchor_split(period, sender.address, shares)])
-        receipts = owner.send(flex.claim(period, sender.address, shares))
+        receipts = owner.send([call for _, call in flex.claim(period, sender.address, shares)])
         claims_gas += sum(receipt.gas_used for receipt in receipts)
         members += len(shares)
-        splits[sender.address] = shares
+        paid_out += sum(share.amount_micro for share in shares)
     say(f"{members} shares paid")
-    _write_bundle(day, out, period, awards, deliveries, splits)
     positions = [flex.read("position", period, name) for name in stakes]
     penalties = sum(a.settled.total.penalty_micro for a in day.awards)
     return ChainResult(
         period, book, sum(int(p[2]) for p in positions), penalties, members,
-        sum(share.amount_micro for shares in splits.values() for share in shares),
+        paid_out,
         sum(receipt.gas_used for receipt in settled) // max(len(awards), 1), claims_gas // max(members, 1),
     )  # fmt: skip
 
 
-def _write_bundle(
-    day: FlexDay, out: Path, period: int, awards: list[Award], deliveries: list[Delivery],
-    splits: dict[str, list[Share]],
-) -> None:  # fmt: skip
-    """What an auditor needs to measure again: awards, deliveries, member rows, shares, readings."""
+def _archived(day: FlexDay, archive: Archive, period: int, awards: list[Award]) -> bytes:
+    """Archives readings and the document that deliveries name; its SHA-256."""
+    readings = io.BytesIO()
+    history = day.members.history_w[:, :-1].astype(np.int32)
+    np.savez_compressed(
+        readings, history_w=history, today_w=day.telemetry_w.astype(np.int32),
+        event_day=np.zeros(history.shape[:2], np.int8), nameplate_w=day.members.nameplate_w,
+    )  # fmt: skip
+    methods = [METHOD_OF[KINDS[code]] for code in day.members.kind.tolist()]
+    window_of = {slot: [first, last] for first, last in WINDOWS for slot in range(first, last)}
     document = {
-        "period_id": period,
-        "slot_seconds": 900,
+        "version": 1, "period_id": period, "slot_seconds": SLOT_S, "baseline_version": VERSION,
         "days": [d.isoformat() for d in day.series.days],
-        "windows": WINDOWS,
-        "methods": [METHOD_OF[kind] for kind in KINDS],
         "awards": [asdict(award) for award in awards],
-        "deliveries": [asdict(delivery) for delivery in deliveries],
-        "slots": [a.slot for a in day.awards],
         "members": [
             {
-                "member": a.member.tolist(),
-                "declared_wh": a.declared_wh.tolist(),
-                "delivered_wh": a.delivered_wh.tolist(),
+                "slot": a.slot, "slots": 1, "window": window_of[a.slot], "direction": "up",
+                "method": [methods[n] for n in a.member.tolist()], "member": a.member.tolist(),
+                "declared_wh": a.declared_wh.tolist(), "delivered_wh": a.delivered_wh.tolist(),
             }
             for a in day.awards
         ],
-        "splits": {name: [asdict(share) for share in shares] for name, shares in splits.items()},
-    }
-    (out / "flex.json").write_text(json.dumps(document), encoding="utf-8")
-    np.savez_compressed(
-        out / "readings.npz", history_w=day.members.history_w[:, :-1].astype(np.int32),
-        today_w=day.telemetry_w.astype(np.int32), kind=day.members.kind,
-    )  # fmt: skip
+        "readings": archive.put("flex-readings", readings.getvalue()).hex(),
+    }  # fmt: skip
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    return archive.put("flex", text.encode())

@@ -60,19 +60,20 @@ class EventSettlement:
 
 
 def settle_event(
-    members: Sequence[MemberDelivery], price_micro_per_kwh: int, table: TierTable, collateral_micro: int
-) -> EventSettlement:
+    members: Sequence[MemberDelivery], price_micro_per_kwh: int, table: TierTable, collateral_micro: int,
+    resolved_wh: int | None = None,
+) -> EventSettlement:  # fmt: skip
     """Settles an event (F5): the portfolio's performance decides; members share it by what they caused.
 
     Payment is shared by delivered Wh up to what was declared, penalty by shortfall. The penalty is never more
-    than the collateral (F15).
+    than the collateral (F15). `resolved_wh` is what the arbiter of a dispute says was delivered in all.
     """
     if not members:
         raise FlexError("members", "members", 0, "an event without members cannot be settled")
     declared = sum(m.declared_wh for m in members)
     counted = np.array([min(max(m.delivered_wh, 0), m.declared_wh) for m in members], np.int64)
     shortfall = np.array([m.declared_wh for m in members], np.int64) - counted
-    over = sum(max(m.delivered_wh, 0) for m in members)
+    over = sum(max(m.delivered_wh, 0) for m in members) if resolved_wh is None else resolved_wh
     total = performance(declared, min(over, declared), price_micro_per_kwh, table)
     penalty = min(total.penalty_micro, collateral_micro)
     if penalty != total.penalty_micro:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Annotated
 
 import numpy as np
@@ -14,14 +13,13 @@ from backend.api.problems import responses
 from backend.api.schemas.base import Id, Page
 from backend.api.schemas.flex import (
     AdmissionOut,
-    BidNew,
-    BidOut,
     CertificateNew,
     CertificateOut,
     ContractNew,
     ContractOut,
     FreeOut,
     GroupMove,
+    KindName,
     ReservationNew,
     ReservationOut,
     ResourceNew,
@@ -29,12 +27,13 @@ from backend.api.schemas.flex import (
     SeriesNew,
     SeriesOut,
 )
+from backend.api.schemas.flex_market import TypicalOut
 from backend.service.access import Principal, Scope
 from backend.service.errors import Invalid
 from backend.service.pages import cursor_of, split_page
-from backend.service.vpp import bids, ledger, registry, series
+from backend.service.vpp import ledger, registry, series
 from backend.service.vpp.problems import as_problem
-from backend.store.flex import FlexResource
+from backend.store.flex import FlexCertificate, FlexContract, FlexResource
 from backend.vpp.resources import ResponseTest
 
 Reader = Annotated[Principal, Depends(Need(Scope.FLEX_READ))]
@@ -170,22 +169,43 @@ def read_series(
     )
 
 
-@router.post("/bids", status_code=201, responses=responses(404, 409))
-def place_flex_bid(context: Ctx, who: Writer, body: BidNew) -> BidOut:
-    """Bids a member's day: ladders for each of its slots, inside its certificate and before the gate."""
-    try:
-        day = date.fromisoformat(body.day)
-    except ValueError as error:
-        raise Invalid("there is no such day", field="day", mend="give YYYY-MM-DD") from error
-    with context.store.writing() as session:
-        row = bids.place(
-            session,
-            who,
-            body.resource_id,
-            body.market,
-            day,
-            body.time_zone,
-            body.ladders,
-            context.market_now(),
-        )
-        return BidOut.model_validate(row)
+@router.get("/contracts")
+def list_contracts(context: Ctx, who: Reader, page: PageDep) -> Page[ContractOut]:
+    """Contracts of the organisation, as member or as aggregator, oldest first."""
+    after = cursor_of(page.after, str)
+    mine = (FlexContract.member_id == _own(who)) | (FlexContract.aggregator_id == _own(who))
+    query = select(FlexContract).where(mine)
+    if after:
+        query = query.where(col(FlexContract.id) > str(after[0]))
+    with context.store.reading() as session:
+        rows = session.exec(query.order_by(col(FlexContract.id)).limit(page.limit + 1)).all()
+    shown, cursor = split_page(rows, page.limit, lambda row: (row.id,))
+    items = [ContractOut.model_validate(row, from_attributes=True) for row in shown]
+    return Page(items=items, next_cursor=cursor)
+
+
+@router.get("/resources/{resource_id}/certificates", responses=responses(404))
+def list_capability_certificates(
+    context: Ctx, who: Reader, page: PageDep, resource_id: Id
+) -> Page[CertificateOut]:
+    """A resource's capability certificates, newest first."""
+    before = cursor_of(page.after, str)
+    query = select(FlexCertificate).where(FlexCertificate.resource_id == resource_id)
+    if before:
+        query = query.where(col(FlexCertificate.id) < str(before[0]))
+    with context.store.reading() as session:
+        registry.get_resource(session, _own(who), resource_id)
+        rows = session.exec(query.order_by(col(FlexCertificate.id).desc()).limit(page.limit + 1)).all()
+    shown, cursor = split_page(rows, page.limit, lambda row: (row.id,))
+    return Page(items=[CertificateOut.model_validate(row) for row in shown], next_cursor=cursor)
+
+
+@router.get("/kinds/{resource_kind}/response")
+def read_typical_response(context: Ctx, who: Reader, resource_kind: KindName) -> TypicalOut:
+    """How resources of a kind typically answer, from all tests on record."""
+    with context.store.reading() as session:
+        found = registry.typical(session, resource_kind)
+    return TypicalOut(
+        kind=resource_kind, tests=found.tests, times_ms=list(found.times_ms), p10_bps=list(found.p10_bps),
+        p50_bps=list(found.p50_bps), p90_bps=list(found.p90_bps),
+    )  # fmt: skip

@@ -164,24 +164,3 @@ class SeriesOut(Answer):
     duration: str
     values: list[int | None]
     unit: str
-
-
-class BidNew(Body):
-    """A member's ladders, one per slot of the day: steps of [price_ticks, quantity_wh]; negative sells."""
-
-    resource_id: Id
-    market: Literal["day_ahead", "real_time"] = "day_ahead"
-    day: str = Field(pattern=r"^20[0-9]{2}-[01][0-9]-[0-3][0-9]$", examples=["2024-11-21"])
-    time_zone: str = Field(default="Asia/Shanghai", max_length=40)
-    ladders: list[Ladder] = Field(min_length=1, max_length=400)
-
-
-class BidOut(Answer):
-    """A bid."""
-
-    id: Id
-    resource_id: Id
-    market: str
-    day: str
-    zone_id: int
-    received_at: Moment

@@ -12,7 +12,8 @@ from backend.service.webhooks import EVENTS
 EventName = Literal[
     "batch.finalised", "batch.voided", "order.cleared", "order.released", "slot.settled", "slot.refunded",
     "certificate.received", "certificate.sent", "certificate.retired", "account.deposited",
-    "account.withdrawn", "template.due", "job.done", "test",
+    "account.withdrawn", "template.due", "job.done", "flex.cleared", "flex.event_sent",
+    "flex.settled", "test",
 ]  # fmt: skip
 assert EventName.__args__ == EVENTS  # type: ignore[attr-defined]
 

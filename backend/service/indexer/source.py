@@ -14,7 +14,7 @@ from backend.chain.keccak import keccak
 from backend.chain.rpc import Rpc
 
 CONTRACTS = ("Registry", "Treasury", "DeliveryOracle", "BundleMarket", "Certificates", "Settlement")
-OPTIONAL = ("PointsMarket",)
+OPTIONAL = ("PointsMarket", "FlexMarket")
 """Contracts that a deployment may lack."""
 _WITH_CALLDATA = frozenset({"ComputeOfferAdded", "PowerOfferAdded", "ChunkCleared"})
 _BATCH = 200

@@ -18,8 +18,8 @@ from sqlmodel import Session, col, select
 from backend.service.errors import Conflict, Invalid, NotFound
 from backend.service.vpp.registry import certificate_in_force
 from backend.store.chain import Agreement, Batch
-from backend.store.engine import Store
 from backend.store.flex import FlexReservation, FlexResource, FlexRoom
+from backend.store.market import ComputeOfferRow
 
 BUNDLE, SPOT, ANCILLARY = "bundle", "spot", "ancillary"
 MARKETS = frozenset({BUNDLE, SPOT, ANCILLARY})
@@ -84,16 +84,21 @@ def reserve(
 
 def release(session: Session, market: str, reference: str) -> int:
     """Gives back what a reference holds; how many reservations were released (none twice)."""
-    rows = session.exec(
-        select(FlexReservation)
-        .where(
-            FlexReservation.market == market,
-            FlexReservation.reference == reference,
-            col(FlexReservation.released_at).is_(None),
-        )
-        .with_for_update()
-    ).all()
-    for row in rows:
+    return reduce(session, market, reference, 0)
+
+
+def reduce(session: Session, market: str, reference: str, watts: int) -> int:
+    """Lowers what a reference holds to `watts`, 0 releases it; how many reservations were lowered."""
+    held = select(FlexReservation).where(
+        FlexReservation.market == market,
+        FlexReservation.reference == reference,
+        col(FlexReservation.released_at).is_(None),
+    )
+    for resource_id in sorted({row.resource_id for row in session.exec(held)}):
+        _lock(session, resource_id)
+    rows = session.exec(held.with_for_update().execution_options(populate_existing=True)).all()
+    lowered = [row for row in rows if row.watts > watts]
+    for row in lowered:
         session.exec(
             update(FlexRoom)
             .where(
@@ -101,12 +106,15 @@ def release(session: Session, market: str, reference: str) -> int:
                 col(FlexRoom.slot_start) >= row.start,
                 col(FlexRoom.slot_start) < row.end,
             )
-            .values(used_w=FlexRoom.used_w - row.watts)
+            .values(used_w=FlexRoom.used_w - (row.watts - watts))
         )
-        row.released_at = int(time.time())
+        if watts:
+            row.watts = watts
+        else:
+            row.released_at = int(time.time())
         session.add(row)
     session.flush()
-    return len(rows)
+    return len(lowered)
 
 
 def free_w(session: Session, resource: FlexResource, start: int, end: int) -> dict[int, int]:
@@ -195,25 +203,61 @@ def _lock(session: Session, resource_id: str) -> None:
     session.exec(select(FlexResource.id).where(FlexResource.id == resource_id).with_for_update()).one()
 
 
-def reserve_agreements(store: Store, batch_id: int) -> int:
+def hold_offers(session: Session, gate_id: str, start: int, end: int, slot_seconds: int) -> frozenset[str]:
+    """Holds what compute offers of registered sites could be asked for in a batch, until its gate ends.
+
+    Returns the hashes of the offers that find no room beside what is sold as flexibility: they stay out of
+    the batch. Again holds nothing twice.
+    """
+    rows = session.exec(
+        select(ComputeOfferRow, FlexResource)
+        .join(FlexResource, col(FlexResource.site_id) == col(ComputeOfferRow.site_id))
+        .where(ComputeOfferRow.start >= start, ComputeOfferRow.end <= end)
+        .order_by(col(FlexResource.id), col(ComputeOfferRow.offer_hash))
+    ).all()
+    full = set()
+    for offer, resource in rows:
+        watts = offer.capacity * offer.energy_wh_per_vcu_slot * 3600 // slot_seconds
+        reference = f"gate-{gate_id}/{offer.offer_hash[2:34]}"
+        try:
+            with session.begin_nested():
+                reserve(session, resource, BUNDLE, reference, offer.start, offer.end, watts)
+        except Conflict:
+            full.add(offer.offer_hash)
+    return frozenset(full)
+
+
+def release_holds(session: Session, gate_id: str) -> None:
+    """Gives back what a gate held."""
+    held = session.exec(
+        select(FlexReservation.reference).where(
+            FlexReservation.market == BUNDLE,
+            col(FlexReservation.reference).startswith(f"gate-{gate_id}/"),
+            col(FlexReservation.released_at).is_(None),
+        )
+    ).all()
+    for reference in sorted(set(held)):
+        release(session, BUNDLE, reference)
+
+
+def reserve_agreements(session: Session, batch_id: int) -> int:
     """Puts what a cleared batch sold of registered sites on the ledger, once; how many agreements that were.
 
-    The chain has decided: where flexibility was sold beyond what is left, the conflict is raised and nothing
-    of the batch is put on.
+    Its gate held at least as much, so there is room.
     """
-    with store.writing() as session:
-        batch = session.get(Batch, batch_id)
-        if batch is None:
-            raise NotFound("no such batch", field="batch_id", mend="wait until it is indexed")
-        rows = session.exec(
-            select(Agreement, FlexResource)
-            .join(FlexResource, col(FlexResource.site_id) == col(Agreement.site_id))
-            .where(Agreement.batch_id == batch_id)
-        ).all()
-        for agreement, resource in rows:
-            begin = batch.start + agreement.start_slot * batch.slot_seconds
-            end = batch.start + agreement.end_slot * batch.slot_seconds
-            watts = agreement.lanes * agreement.energy_wh_per_vcu_slot * 3600 // batch.slot_seconds
-            reference = f"{batch_id}/{agreement.chunk_index}/{agreement.run_index}"
-            reserve(session, resource, BUNDLE, reference, begin, end, watts)
-        return len(rows)
+    batch = session.get(Batch, batch_id)
+    if batch is None:
+        raise NotFound("no such batch", field="batch_id", mend="wait until it is indexed")
+    rows = session.exec(
+        select(Agreement, FlexResource)
+        .join(FlexResource, col(FlexResource.site_id) == col(Agreement.site_id))
+        .where(Agreement.batch_id == batch_id)
+        .order_by(col(FlexResource.id), col(Agreement.chunk_index), col(Agreement.run_index))
+    ).all()
+    for agreement, resource in rows:
+        begin = batch.start + agreement.start_slot * batch.slot_seconds
+        end = batch.start + agreement.end_slot * batch.slot_seconds
+        watts = agreement.lanes * agreement.energy_wh_per_vcu_slot * 3600 // batch.slot_seconds
+        reference = f"{batch_id}/{agreement.chunk_index}/{agreement.run_index}"
+        reserve(session, resource, BUNDLE, reference, begin, end, watts)
+    return len(rows)

@@ -130,16 +130,17 @@ def add_contract(session: Session, who: Principal, **given: object) -> FlexContr
     return row
 
 
-def contract_in_force(
-    session: Session, resource_id: str, aggregator_id: str, now: int
+def contract_covering(
+    session: Session, resource_id: str, aggregator_id: str, contract_type: str, start: int, end: int
 ) -> FlexContract | None:
-    """The contract by which an aggregator may use a resource now."""
+    """The contract of a type by which an aggregator may use a resource all through [start, end)."""
     return session.exec(
         select(FlexContract).where(
             FlexContract.resource_id == resource_id,
             FlexContract.aggregator_id == aggregator_id,
-            FlexContract.start <= now,
-            FlexContract.end > now,
+            FlexContract.contract_type == contract_type,
+            FlexContract.start <= start,
+            FlexContract.end >= end,
         )
     ).first()
 

@@ -6,8 +6,11 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Sequence
 from datetime import timedelta
 
+import numpy as np
+import numpy.typing as npt
 from sqlmodel import Session, col, select
 
 from backend.service.access import Principal, Scope
@@ -96,5 +99,32 @@ def read(
         for n, value in enumerate(row.readings):
             at, rest = divmod(row.start + n * slot_seconds - start, slot_seconds)
             if rest == 0 and 0 <= at < len(out):
+                out[at] = value
+    return out
+
+
+def grid(
+    session: Session, resource_id: str, name: str, starts: Sequence[int], slot_seconds: int
+) -> npt.NDArray[np.int64]:
+    """W of slots that start at `starts` (rising) by the latest telling, -1 where nobody told."""
+    out = np.full(len(starts), -1, np.int64)
+    if not len(starts):
+        return out
+    place = {int(start): n for n, start in enumerate(starts)}
+    rows = session.exec(
+        select(FlexSeries)
+        .where(
+            FlexSeries.resource_id == resource_id,
+            FlexSeries.name == name,
+            FlexSeries.slot_seconds == slot_seconds,
+            FlexSeries.start > int(starts[0]) - MOST_VALUES * slot_seconds,
+            FlexSeries.start <= int(starts[-1]),
+        )
+        .order_by(col(FlexSeries.known_at), col(FlexSeries.id))
+    )
+    for row in rows:
+        for n, value in enumerate(row.readings):
+            at = place.get(row.start + n * slot_seconds)
+            if at is not None:
                 out[at] = value
     return out

@@ -24,6 +24,7 @@ from backend.service.context import Context
 from backend.service.intake import insert_or_ignore
 from backend.service.publishing import Publisher, publish_call
 from backend.service.sealing import Window, grid_carbon, seal, signed_messages
+from backend.service.vpp import ledger
 from backend.store.chain import Batch, Zone
 from backend.store.operations import Gate, OutboxRow
 from backend.store.types import new_id
@@ -138,7 +139,8 @@ class GateKeeper:
         session.add(row)
         return True
 
-    def _end(self, gate: Gate, state: str, error: str) -> bool:
+    def _end(self, gate: Gate, state: str, error: str, **changes: object) -> bool:
+        """Ends a gate; of what its sites were held for, the ledger keeps what a finalised batch sold."""
         log.log(
             logging.WARNING if error else logging.INFO,
             "gate %s %s: %s %s",
@@ -147,15 +149,24 @@ class GateKeeper:
             state,
             error,
         )
-        return self._write(gate, state=state, error=error[:400])
+        with self._context.store.writing() as session:
+            moved = self._write_in(session, gate, state=state, error=error[:400], **changes)
+            if moved:
+                ledger.release_holds(session, gate.id)
+                if state == "finalised" and gate.batch_id is not None:
+                    ledger.reserve_agreements(session, gate.batch_id)
+        return moved
 
     def _seal(self, gate: Gate, now: int) -> bool:
         from backend.market.codec import book_to_json
 
         window = Window(gate.start, gate.slots, gate.slot_seconds)
+        with self._context.store.writing() as session:
+            self._guard(session)
+            full = ledger.hold_offers(session, gate.id, window.start, window.end, gate.slot_seconds)
         try:
             with self._context.store.reading() as session:
-                sealed = seal(session, self._context.settings, window, now)
+                sealed = seal(session, self._context.settings, window, now, full)
         except MarketError as error:
             return self._end(gate, "failed", f"the book cannot be sealed: {error}")
         book = sealed.book
@@ -198,7 +209,7 @@ class GateKeeper:
         from backend.market.codec import solution_from_json
 
         if not len(solution_from_json(solution).fills):
-            return self._write(gate, state="empty", solution_hash="0x" + digest.hex())
+            return self._end(gate, "empty", "", solution_hash="0x" + digest.hex())
         return self._write(gate, state="cleared", solution_hash="0x" + digest.hex())
 
     def _open(self, gate: Gate, now: int) -> bool:

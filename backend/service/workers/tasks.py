@@ -23,8 +23,8 @@ from backend.service.workers.runner import Runner, Task, lease_of
 from backend.settings import Settings
 from oracle.archive import Archive
 
-NAMES = ("jobs", "notifier", "housekeeping", "sender", "gates", "settlement")
-NEED_KEY = frozenset({"sender", "gates", "settlement"})
+NAMES = ("jobs", "notifier", "housekeeping", "sender", "gates", "settlement", "flex")
+NEED_KEY = frozenset({"sender", "gates", "settlement", "flex"})
 """Tasks that send transactions; they need the solver's key and an archive."""
 
 
@@ -106,6 +106,17 @@ def _settlement(context: Context, guard: Guard) -> Task:
     return Task("settlement", settler.step, 1.0)
 
 
+def _flex(context: Context, guard: Guard) -> Task:
+    from backend.service.workers.flex import FlexKeeper
+
+    if "FlexMarket" not in context.chain.book.contracts:  # deployed before there was one
+        return Task("flex", lambda: False, 60.0)
+    address = _address(context)
+    assert context.settings.archive is not None
+    keeper = FlexKeeper(context, address, Archive(context.settings.archive), guard)
+    return Task("flex", keeper.step, 1.0)
+
+
 _MAKERS: dict[str, Callable[[Context, Guard], Task]] = {
     "jobs": _jobs,
     "notifier": _notifier,
@@ -113,6 +124,7 @@ _MAKERS: dict[str, Callable[[Context, Guard], Task]] = {
     "sender": _sender,
     "gates": _gates,
     "settlement": _settlement,
+    "flex": _flex,
 }
 
 

@@ -58,7 +58,8 @@ def address_of(path: str) -> str:
         "order_hash": "0x" + "ab" * 32, "offer_hash": "0x" + "ab" * 32, "agreement": "1-0-0", "batch_id": "1",
         "plant_id": "7", "certificate_id": "1", "start": "900", "kind": "book", "digest": "ab" * 32,
         "tx_hash": "0x" + "ab" * 32, "resource_id": "0" * 26, "job_id": "0" * 26, "webhook_id": "0" * 26,
-        "month": "2017-10",
+        "month": "2017-10", "bid_id": "0" * 26, "offer_id": "0" * 26, "requirement_id": "0" * 26,
+        "period_id": "0" * 26, "event_id": "0" * 26, "position": "0", "resource_kind": "battery",
     }  # fmt: skip
     return re.sub(r"\{(\w+)\}", lambda match: places[match[1]], path)
 

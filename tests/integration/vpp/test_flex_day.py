@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from audit.flex import audit_flex
-from audit.rpc import Rpc as AuditRpc
+from audit.cli import audit
 from backend.chain.anvil import start_anvil
 from backend.chain.errors import Reverted
 from backend.chain.flex import FlexMarket
@@ -43,11 +42,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     os.waitpid(node.pid, 0)
 
 
-def verdicts(rpc: Rpc, out: Path, bundle: Path) -> dict[str, str]:
-    auditor = AuditRpc(rpc.url)
-    found = {f.check: f.verdict for f in audit_flex(auditor, out / "book.json", bundle)}
-    auditor.close()
-    return found
+def verdicts(rpc: Rpc, archive: Path) -> dict[str, str]:
+    _, checks = audit(rpc.url, archive)
+    return {item.name: item.result.verdict for item in checks}
 
 
 def test_member_payments_are_the_aggregators_to_the_micro_unit(world: World) -> None:
@@ -77,54 +74,28 @@ def test_the_contract_computes_the_same_f5(world: World) -> None:
         assert flex.amounts(declared, delivered, price) == (ours.payment_micro, ours.penalty_micro)
 
 
-def test_an_honest_day_passes_the_audit(world: World) -> None:
+def test_an_honest_day_passes_every_check_of_the_audit(world: World) -> None:
+    day, _, rpc, out = world
+    _, checks = audit(rpc.url, out / "archive")
+    assert {item.result.verdict for item in checks} == {"pass"}, [c for c in checks if c.result.findings]
+    looked_at = {item.name: item.result.checked for item in checks}
+    assert looked_at["flexibility.amounts"] == len(day.awards) + 1
+    assert looked_at["flexibility.measured"] == sum(len(a.member) for a in day.awards)
+
+
+@pytest.mark.parametrize("kind", ["flex", "flex-readings"])
+def test_the_audit_finds_what_is_altered_or_gone(world: World, tmp_path: Path, kind: str) -> None:
     _, _, rpc, out = world
-    assert set(verdicts(rpc, out, out).values()) == {"pass"}
-
-
-Forge = Callable[[dict[str, Any]], None]
-
-
-def _award(d: dict[str, Any]) -> None:
-    d["awards"][0]["declared_wh"] *= 2
-
-
-def _delivery(d: dict[str, Any]) -> None:
-    d["deliveries"][0]["delivered_wh"] += 1
-
-
-def _member(d: dict[str, Any]) -> None:
-    d["members"][0]["delivered_wh"][0] += 10
-
-
-def _share(d: dict[str, Any]) -> None:
-    next(iter(d["splits"].values()))[0]["amount_micro"] += 1
-
-
-@pytest.mark.parametrize(
-    ("forge", "found"),
-    [
-        (_award, "anchored roots"), (_award, "F5 of every award"), (_delivery, "F5 of every award"),
-        (_member, "F6 of every member and award"), (_share, "member payments equal the aggregator's"),
-    ],
-)  # fmt: skip
-def test_the_audit_finds_what_is_forged(world: World, tmp_path: Path, forge: Forge, found: str) -> None:
-    _, _, rpc, out = world
-    document = json.loads((out / "flex.json").read_text())
-    forge(document)
-    (tmp_path / "flex.json").write_text(json.dumps(document))
-    (tmp_path / "readings.npz").write_bytes((out / "readings.npz").read_bytes())
-    assert verdicts(rpc, out, tmp_path)[found] == "fail"
-
-
-def test_the_audit_finds_forged_readings(world: World, tmp_path: Path) -> None:
-    _, _, rpc, out = world
-    with np.load(out / "readings.npz") as readings:
-        tables = {name: readings[name].copy() for name in readings.files}
-    tables["history_w"] = tables["history_w"] * 11 // 10  # a baseline inflated afterwards
-    np.savez_compressed(tmp_path / "readings.npz", **tables)
-    (tmp_path / "flex.json").write_bytes((out / "flex.json").read_bytes())
-    assert verdicts(rpc, out, tmp_path)["F6 of every member and award"] == "fail"
+    copy = tmp_path / "archive"
+    shutil.copytree(out / "archive", copy)
+    (file,) = (copy / kind).iterdir()
+    content = file.read_bytes()
+    file.write_bytes(content[:-20] + bytes([content[-20] ^ 1]) + content[-19:])
+    assert verdicts(rpc, copy)["flexibility.measured"] == "fail"
+    file.unlink()
+    found = verdicts(rpc, copy)
+    assert found["flexibility.measured"] == found["flexibility.roots"] == "fail"
+    assert found["treasury.causes"] == "pass"
 
 
 def test_what_is_settled_cannot_be_settled_again(world: World) -> None:

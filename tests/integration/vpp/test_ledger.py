@@ -128,7 +128,8 @@ def test_what_a_batch_sold_goes_on_the_ledger_once(store: Store) -> None:
             )
         )  # fmt: skip
     for _ in range(2):
-        assert ledger.reserve_agreements(store, 3) == 1
+        with store.writing() as session:
+            assert ledger.reserve_agreements(session, 3) == 1
     assert set(used(store, row).values()) == {16 * 440}
     with pytest.raises(Conflict), store.writing() as session:
         ledger.reserve_flexibility(

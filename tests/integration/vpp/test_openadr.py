@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -27,7 +29,7 @@ from tests.unit.api.callers import World
 
 ROOT = Path(__file__).resolve().parents[3]
 CLIENT = Path(__file__).with_name("openadr_client.py")
-NEEDS = Path(__file__).with_name("openadr-client.in")
+LOCK = ROOT / "requirements-openadr.lock"
 
 
 @pytest.fixture
@@ -86,16 +88,18 @@ def _base_python() -> str:
 
 
 def _python() -> str:
-    """A Python with the client, from the folder of builds; made on first use."""
+    """A Python with the client as locked by hash, in the folder of builds; made on first use."""
     folder = ROOT / ".build" / "openadr-client"
-    python = folder / "bin" / "python"
-    if not (folder / "ready").exists():
+    python, ready = folder / "bin" / "python", folder / "ready"
+    lock = hashlib.sha256(LOCK.read_bytes()).hexdigest()
+    if not ready.exists() or ready.read_text() != lock:
         subprocess.run(
-            [_base_python(), "-m", "venv", "--clear", str(folder)], check=True, capture_output=True
-        )
-        command = [str(python), "-m", "pip", "install", "--quiet", "-r", str(NEEDS)]
-        subprocess.run(command, check=True, capture_output=True)
-        (folder / "ready").touch()
+            [_base_python(), "-m", "venv", "--clear", "--without-pip", str(folder)],
+            check=True, capture_output=True,
+        )  # fmt: skip
+        uv = [str(Path(sys.executable).with_name("uv")), "pip", "sync", "--quiet", "--require-hashes"]
+        subprocess.run([*uv, "--python", str(python), str(LOCK)], check=True, capture_output=True)
+        ready.write_text(lock)
     return str(python)
 
 

@@ -8,6 +8,8 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from kubernetes import client
@@ -157,32 +159,44 @@ def test_unknown_jobs_are_named(local: LocalJobs) -> None:
         local.pause("x")
 
 
-# --- Kubernetes: the API server's answers for three Jobs, as recorded, and what the client asks of it
+# --- Kubernetes: the official client against a small HTTP server that keeps Jobs in the API's own shapes and
+# does what the API documents of suspension (batch/v1). It is written by hand: no cluster was asked.
 
 
-def recorded_job(
-    name: str, suspend: bool, started: bool, done: bool = False, notes: bool = True
-) -> dict[str, object]:
+def job_object(
+    name: str, suspend: bool, started: bool, done: bool = False, notes: bool = True, label: str = "true"
+) -> dict[str, Any]:
     known = {
         "bitwatt.io/full-w": "3000",
         "bitwatt.io/work-left-s": "600",
         "bitwatt.io/deadline": "2030-01-01T00:00:00+00:00",
     }
-    status: dict[str, object] = {}
-    if started:
-        status["startTime"] = "2024-01-01T00:00:00Z"
-    if done:
-        status["completionTime"] = "2024-01-01T01:00:00Z"
-    meta = {"name": name, "namespace": "flex", "labels": {"bitwatt.io/flexible": "true"}}
+    meta = {"name": name, "namespace": "flex", "uid": f"uid-{name}", "resourceVersion": "1",
+            "labels": {"bitwatt.io/flexible": label}, "annotations": known if notes else {}}  # fmt: skip
     pod = {"spec": {"containers": [{"name": "c", "image": "busybox"}], "restartPolicy": "Never"}}
-    return {
-        "metadata": meta | {"annotations": known if notes else {}},
-        "spec": {"suspend": suspend, "template": pod}, "status": status,
+    job: dict[str, Any] = {
+        "apiVersion": "batch/v1", "kind": "Job", "metadata": meta,
+        "spec": {"suspend": suspend, "parallelism": 1, "completions": 1, "template": pod}, "status": {},
     }  # fmt: skip
+    if suspend and started:
+        job["status"] = suspended(True)
+    elif started:
+        job["status"] = {"active": 0 if done else 1, "startTime": "2024-01-01T00:00:00Z"}
+    if done:
+        job["status"]["completionTime"] = "2024-01-01T01:00:00Z"
+    return job
+
+
+def suspended(yes: bool) -> dict[str, Any]:
+    """The status of a Job that is suspended, or runs again: its start time is cleared and set anew."""
+    reason = "JobSuspended" if yes else "JobResumed"
+    condition = {"type": "Suspended", "status": str(yes), "reason": reason,
+                 "lastTransitionTime": "2024-01-01T00:00:00Z"}  # fmt: skip
+    return {"conditions": [condition]} | ({} if yes else {"active": 1, "startTime": "2024-01-01T02:00:00Z"})
 
 
 class Cluster(BaseHTTPRequestHandler):
-    jobs: dict[str, dict[str, object]]
+    jobs: dict[str, dict[str, Any]]
     asked: list[tuple[str, str, object]]
 
     def _answer(self, code: int, body: object) -> None:
@@ -193,22 +207,33 @@ class Cluster(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
+    def _status(self, code: int, reason: str) -> None:
+        self._answer(code, {"apiVersion": "v1", "kind": "Status", "metadata": {}, "status": "Failure",
+                            "reason": reason, "code": code})  # fmt: skip
+
     def do_GET(self) -> None:
         self.asked.append(("GET", self.path, None))
-        self._answer(
-            200,
-            {"apiVersion": "batch/v1", "kind": "JobList", "metadata": {}, "items": list(self.jobs.values())},
-        )
+        parts = urlsplit(self.path)
+        key, value = parse_qs(parts.query)["labelSelector"][0].split("=")
+        items = [job for job in self.jobs.values() if job["metadata"]["labels"].get(key) == value]
+        shape = {"apiVersion": "batch/v1", "kind": "JobList", "metadata": {"resourceVersion": "9"}}
+        self._answer(200, shape | {"items": items})
 
     def do_PATCH(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.asked.append(("PATCH", self.path, body))
+        if "patch+json" not in self.headers["Content-Type"]:
+            self._status(415, "UnsupportedMediaType")
+            return
         name = self.path.rsplit("/", 1)[1]
         if name not in self.jobs:
-            self._answer(404, {"kind": "Status", "code": 404, "reason": "NotFound"})
+            self._status(404, "NotFound")
             return
-        self.jobs[name]["spec"].update(body["spec"])  # type: ignore[attr-defined]
-        self._answer(200, self.jobs[name])
+        job = self.jobs[name]
+        if body["spec"]["suspend"] != job["spec"]["suspend"]:
+            job["status"] = suspended(body["spec"]["suspend"])
+        job["spec"].update(body["spec"])
+        self._answer(200, job)
 
     def log_message(self, *args: object) -> None:
         pass
@@ -217,8 +242,9 @@ class Cluster(BaseHTTPRequestHandler):
 @pytest.fixture
 def cluster() -> Iterator[type[Cluster]]:
     Cluster.jobs = {
-        "train": recorded_job("train", False, True), "batch": recorded_job("batch", True, True),
-        "old": recorded_job("old", False, True, done=True),
+        "train": job_object("train", False, True), "batch": job_object("batch", True, True),
+        "old": job_object("old", False, True, done=True),
+        "firm": job_object("firm", False, True, label="false"),
     }  # fmt: skip
     Cluster.asked = []
     server = ThreadingHTTPServer(("127.0.0.1", 0), Cluster)
@@ -250,7 +276,7 @@ def test_kubernetes_jobs_suspend_and_resume(cluster: type[Cluster]) -> None:
             control.pause("nobody")
         with pytest.raises(JobError):
             control.slow("train", 500)
-        cluster.jobs["bare"] = recorded_job("bare", False, True, notes=False)
+        cluster.jobs["bare"] = job_object("bare", False, True, notes=False)
         with pytest.raises(JobError, match="bare"):
             control.jobs()
 
