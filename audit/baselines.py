@@ -77,7 +77,8 @@ def delivered_wh(
     """What each member of an award delivered, whole Wh, by the method that the document names."""
     seconds = content["slot_seconds"]
     days = [date.fromisoformat(text) for text in content["days"]]
-    slot, a, b = rows["slot"], *rows["window"]
+    slot = int(rows["slot"])
+    a, b = int(rows["window"][0]), int(rows["window"][1])
     member = np.array(rows["member"], np.int64)
     methods = rows["method"] if isinstance(rows["method"], list) else [rows["method"]] * len(member)
     load = tables["today_w"][member, slot]

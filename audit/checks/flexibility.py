@@ -72,9 +72,9 @@ def periods(facts: Facts) -> tuple[Period, ...]:
                 grouped.setdefault(event.args["periodId"], {}).setdefault(name, []).append(event)
     found = []
     for number in sorted(grouped):
-        events = {name: tuple(items) for name, items in grouped[number].items()}
-        hashes = {bytes(event.args["inputsHash"]) for event in events.get("AwardSettled", ())}
-        found.append(_with_document(facts, number, events, hashes))
+        own = {name: tuple(items) for name, items in grouped[number].items()}
+        hashes = {bytes(event.args["inputsHash"]) for event in own.get("AwardSettled", ())}
+        found.append(_with_document(facts, number, own, hashes))
     return tuple(found)
 
 
@@ -140,9 +140,14 @@ def roots(facts: Facts) -> Result:
         )  # fmt: skip
         tally.equal(f"{period.name()} awardsRoot", tree.root, period.root("AwardsAnchored"))
         assert period.document is not None
-        kinds = ("uint64", "uint32", "uint64", "bytes32")
         tree = MerkleTree.of(
-            _leaf(kinds, period.id, n, posted_wh(a, m), period.document.expected)
+            _leaf(
+                ("uint64", "uint32", "uint64", "bytes32"),
+                period.id,
+                n,
+                posted_wh(a, m),
+                period.document.expected,
+            )
             for n, (a, m) in enumerate(zip(awards, period.content["members"], strict=True))
         )
         tally.equal(f"{period.name()} deliveriesRoot", tree.root, period.root("DeliveriesAnchored"))

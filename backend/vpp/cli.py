@@ -109,7 +109,7 @@ def gateway(
 
         from backend.vpp.jobs.kubernetes import KubernetesJobs
 
-        config.load_config()
+        config.load_config()  # type: ignore[no-untyped-call]
         control = KubernetesJobs(client.ApiClient(), place)
     else:
         from backend.vpp.jobs.slurm import SlurmJobs

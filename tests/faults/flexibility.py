@@ -161,7 +161,7 @@ CASES = (
     ),
     Case(
         "treasury.causes",
-        "SplitAnchored",
+        "for nothing",
         after=dropped(FLEX, "MemberPaid", 1),
         story="money leaves a split without a member being paid",
     ),
