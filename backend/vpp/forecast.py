@@ -102,6 +102,7 @@ def _model(table: Floats, target: Floats, base: Floats, train: slice, test: slic
     known = np.isfinite(target[train]) & np.isfinite(base[train])
     if known.sum() < 200:
         raise FlexError("history", "train", int(known.sum()), "give at least 200 intervals to learn from")
+    table = table[:, np.isfinite(table[train][known]).any(axis=0)]  # a short series has no lag of a week
     found = np.empty((test.stop - test.start, len(QUANTILES)))
     for n, quantile in enumerate(QUANTILES):
         model = HistGradientBoostingRegressor(
