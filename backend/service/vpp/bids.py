@@ -49,8 +49,8 @@ def place(session: Session, who: Principal, terms: Terms, bid: BidRequest, now: 
     with as_problem():
         terms.require_open(slots, bid.market, now, _first(steps, bid))
         check_member(MemberBid(resource.id, resource.zone_id, steps, certified_wh), slots, ZONES, BAND)
-        _sells_only(steps)
         blocks = blocks_of(bid.blocks, resource.zone_id)
+        _sells_only(steps, blocks)
         check_blocks(blocks, slots.count, ZONES, BAND)
         sold = sold_wh(steps, blocks, slots.count)
         _covered(sold, certified_wh)
@@ -104,7 +104,12 @@ def _first(steps: Sequence[Sequence[Step]], bid: BidRequest) -> int:
     return next((t for t, ladder in enumerate(steps) if ladder), 0) if bid.market != DAY_AHEAD else 0
 
 
-def _sells_only(steps: Sequence[Sequence[Step]]) -> None:
+def _sells_only(steps: Sequence[Sequence[Step]], blocks: Sequence[Block]) -> None:
+    for block in blocks:
+        if max(block.profile_wh) > 0:
+            raise FlexError(
+                "quantity", f"blocks[{block.id}].profile_wh", max(block.profile_wh), "give negative Wh"
+            )
     for t, ladder in enumerate(steps):
         if any(step.quantity_wh > 0 for step in ladder):
             raise FlexError(

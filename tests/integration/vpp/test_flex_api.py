@@ -82,6 +82,7 @@ def test_from_registration_to_a_bid(aggregator: Caller) -> None:
         ({"ladders": [[[400_000, -1]]] + [[]] * 95}, 422, "ladders[0]"),
         ({"ladders": [[[5_000, 1_000]]] + [[]] * 95}, 422, "ladders[0]"),
         ({"ladders": [[]] * 96}, 422, "ladders"),
+        ({"blocks": [{"id": "b", "first_slot": 0, "profile_wh": [5], "limit_ticks": 1}]}, 422, "profile_wh"),
         ({"product": "frequency"}, 422, "product"),
         ({"account": "0x" + "11" * 20}, 403, "account"),
         ({"market": "real_time", "day": "2020-01-01"}, 409, "received_at"),
