@@ -94,7 +94,8 @@ class FlexKeeper:
                     )
                 )
             )
-        new = [(m, day, s) for m, day, s in due if (m, day.slot_start(s.start)) not in known]
+            new = [(m, day, s) for m, day, s in due if (m, day.slot_start(s.start)) not in known]
+            new = [(m, day, s) for m, day, s in new if m != REAL_TIME or _traded(session, day, s)]
         if not new:
             return
         with self._store.writing() as session:
@@ -457,6 +458,19 @@ def _gates_of(market: str, day: TradingDay) -> list[range]:
     if market != REAL_TIME:
         return [range(day.count)]
     return [range(t, min(t + HOUR_SLOTS, day.count)) for t in range(0, day.count, HOUR_SLOTS)]
+
+
+def _traded(session: Session, day: TradingDay, slots: range) -> bool:
+    """Whether anything was bid or required in real time for some of the slots."""
+    wanted = session.exec(
+        select(FlexRequirement).where(
+            FlexRequirement.market == REAL_TIME, FlexRequirement.day == day.day.isoformat(),
+            col(FlexRequirement.withdrawn_at).is_(None),
+        )
+    ).all()  # fmt: skip
+    rows = [row.ladders for row in wanted]
+    rows += [bid.ladders for bid in _bids(session, REAL_TIME, day.day.isoformat())]
+    return any(any(ladders[slots.start : slots.stop]) for ladders in rows)
 
 
 def _bids(session: Session, market: str, day: str) -> Sequence[FlexBid]:
