@@ -41,6 +41,7 @@ class Period:
     content: Mapping[str, Any]
     tables: Mapping[str, np.ndarray[Any, np.dtype[np.int64]]]
     problem: str
+    file: str = ""
 
     def all(self, name: str) -> tuple[Event, ...]:
         """The period's events of a name, in chain order."""
@@ -87,17 +88,20 @@ def _with_document(
         return Period(number, events, None, {}, {}, "its deliveries name several documents")
     document = facts.archive.get("flex", next(iter(hashes)))
     if document.state != "intact":
-        return Period(number, events, document, {}, {}, f"{document.state}: {document.found}")
+        why = f"{document.state}: {document.found}"
+        return Period(number, events, document, {}, {}, why, document.path)
     content, problem = parse_json(document.content)
     if problem or not isinstance(content, dict):
-        return Period(number, events, document, {}, {}, problem or "not a JSON object")
+        why = problem or "not a JSON object"
+        return Period(number, events, document, {}, {}, why, document.path)
+    file = document
     try:
         file = facts.archive.get("flex-readings", bytes.fromhex(content["readings"]))
         if file.state != "intact":
-            return Period(number, events, document, content, {}, f"{file.path}: {file.state}")
+            return Period(number, events, document, content, {}, file.state, file.path)
         tables = _tables(file.content)
     except (KeyError, TypeError, ValueError, OSError, zipfile.BadZipFile) as error:
-        return Period(number, events, document, content, {}, f"readings: {type(error).__name__}")
+        return Period(number, events, document, content, {}, type(error).__name__, file.path)
     return Period(number, events, document, content, tables, "")
 
 
@@ -121,7 +125,7 @@ def _readable(tally: Tally, facts: Facts) -> Iterator[Period]:
     """Periods with a document; what has none that should is a mismatch."""
     for period in periods(facts):
         if period.problem:
-            where = f"{period.name()} document"
+            where = f"{period.file} proving {period.name()}"
             tally.fail(where, "the archived file that deliveries name", period.problem)
         elif period.content:
             yield period
