@@ -9,12 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from audit.facts import Facts
-<<<<<<< HEAD
 from audit.statement import statement
-from tests.faults import market, money, oracle
-=======
 from tests.faults import flexibility, market, money, oracle
->>>>>>> 30fc2e8 (Run the flexibility market as a service: gates, awards, events, measurement, settlement, shares; sell a site's kW once)
 from tests.faults.corruptions import Case
 from tests.faults.world import ADDRESSES, START, World, account
 
