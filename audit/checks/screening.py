@@ -87,6 +87,7 @@ def _meters(
             site_id=None if plant else terms["assetId"],
             plant_id=terms["assetId"] if plant else None,
             allowed=allowed.get((terms["measurement"], terms["evidenceKind"]), True),
+            attested_until=terms["attestedUntil"],
         )
     return found
 

@@ -116,10 +116,15 @@ def metered_of(device: Device, facts: Facts) -> Metered | None:
     asset = facts.asset(device)
     if asset is None:
         return None
-    allowed = facts.allowed(device)
-    if device.asset_kind == PLANT:
-        return Metered(asset.nameplate_w, asset.source, plant_id=device.asset_id, allowed=allowed)
-    return Metered(asset.nameplate_w, asset.source, site_id=device.asset_id, allowed=allowed)
+    plant = device.asset_kind == PLANT
+    return Metered(
+        asset.nameplate_w,
+        asset.source,
+        site_id=None if plant else device.asset_id,
+        plant_id=device.asset_id if plant else None,
+        allowed=facts.allowed(device),
+        attested_until=device.attested_until,
+    )
 
 
 def meters_of(readings: Iterable[Reading], facts: Facts, history: History) -> dict[int, Metered]:

@@ -70,6 +70,8 @@ class Metered:
     plant_id: int | None = None
     allowed: bool = True
     """Whether the policy in force still allows the code that the device was attested with."""
+    attested_until: int = 1 << 63
+    """Unix seconds; a storage whose meter is not attested any more is no storage."""
 
 
 class History(Protocol):
@@ -281,8 +283,11 @@ def _storage(
         metered = meters.get(reading.meter_id)
         imports = reading.kind == Kind.SITE_IMPORT and reading.meter_id not in known
         main = imports or reading.kind == Kind.GENERATION
-        stores = behind.get((metered.site_id, metered.plant_id), []) if metered and main else []
-        if not stores or metered is None:
+        if metered is None or not main:
+            continue
+        all_of_asset = behind.get((metered.site_id, metered.plant_id), ())
+        stores = [meter_id for meter_id in all_of_asset if meters[meter_id].attested_until >= reading.end]
+        if not stores:
             continue
         key = reading.meter_id, reading.seq
         given = [_given(reading, meter_id, metered, history, slots) for meter_id in stores]

@@ -6,6 +6,7 @@ import csv
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -233,6 +234,8 @@ def test_a_plant_with_storage_is_believed_only_together_with_it() -> None:
     guessed = [item._replace(quality=1) if item.kind == 6 else item for item in alone]
     assert set(screen(guessed, meters, memory).values()) == {Suspicion.STORAGE}
     assert screen(alone, meters, memory) == {}
+    gone = {EXPORT: PLANT_1, STORE: replace(PLANT_1, attested_until=START + SLOT)}
+    assert screen(alone[:1], gone, memory) == {}, "a storage that is not attested any more is not waited for"
 
 
 def test_a_site_with_storage_balances() -> None:
