@@ -43,7 +43,7 @@ def new_id(at_ms: int | None = None) -> str:
 
 
 class Hex(TypeDecorator[str]):
-    """Fixed-length bytes, seen in Python as lower-case `0x...` text (hashes, addresses)."""
+    """Fixed-length bytes, seen in Python as lower-case `0x...` text (hashes, addresses); bytes go in too."""
 
     impl = LargeBinary
     cache_ok = True
@@ -52,11 +52,11 @@ class Hex(TypeDecorator[str]):
         super().__init__(size)
         self.size = size
 
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> bytes | None:
+    def process_bind_param(self, value: str | bytes | None, dialect: Dialect) -> bytes | None:
         """Text to bytes; ValueError when the length is not the column's."""
         if value is None:
             return None
-        raw = bytes.fromhex(value.removeprefix("0x"))
+        raw = value if isinstance(value, bytes) else bytes.fromhex(value.removeprefix("0x"))
         if len(raw) != self.size:
             raise ValueError(f"expected {self.size} bytes, got {len(raw)}")
         return raw

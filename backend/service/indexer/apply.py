@@ -4,23 +4,21 @@ exactly once.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from sqlalchemy import Table, delete, func, update
+from sqlalchemy import delete, func, update
 from sqlmodel import Session, SQLModel, col, select
 
 from backend.service.indexer.changes import Changes, Offer
 from backend.service.indexer.projection import project
 from backend.service.indexer.source import Block, Log, Slice
-from backend.service.intake import insert_or_ignore
 from backend.store import chain as t
+from backend.store.bulk import Row, insert_all
 from backend.store.engine import Store
 from backend.store.market import ComputeOfferRow, OrderRow, PowerOfferRow
 from backend.store.operations import IndexedBlock, IndexedChain
 
 _MAX = (1 << 63) - 1
-_ROWS_AT_ONCE = 1_000
 
 
 class Overtaken(Exception):
@@ -51,16 +49,17 @@ def take_in(store: Store, piece: Slice, expected: int | None, keep_blocks: int) 
         changes = Changes(offers=_known_offers(session, piece.logs))
         for log in piece.logs:
             project(log, changes)
-        _insert(store, session, changes.rows)
+        for model, rows in changes.rows.items():
+            insert_all(session, model, rows)
         _milestones(session, changes)
-        _add_to_accounts(session, changes.rows)
-        _insert(store, session, [_as_row(block) for block in piece.blocks])
+        _add_to_accounts(session, changes.rows[t.LedgerEntry], changes.rows[t.Cancellation])
+        insert_all(session, IndexedBlock, [_as_row(block) for block in piece.blocks])
         session.execute(delete(IndexedBlock).where(col(IndexedBlock.number) <= piece.last - keep_blocks))
     return len(piece.logs)
 
 
-def _as_row(block: Block) -> IndexedBlock:
-    return IndexedBlock(number=block.number, block_hash=block.hash, timestamp=block.timestamp)
+def _as_row(block: Block) -> Row:
+    return {"number": block.number, "block_hash": block.hash, "timestamp": block.timestamp}
 
 
 def _known_offers(session: Session, logs: Sequence[Log]) -> dict[tuple[int, int], Offer]:
@@ -81,16 +80,6 @@ def _known_offers(session: Session, logs: Sequence[Log]) -> dict[tuple[int, int]
     }
 
 
-def _insert(store: Store, session: Session, rows: Iterable[SQLModel]) -> None:
-    tables: dict[Table, list[dict[str, object]]] = defaultdict(list)
-    for row in rows:
-        table: Table = type(row).__table__  # type: ignore[attr-defined]
-        tables[table].append({column.key: getattr(row, column.key) for column in table.columns})
-    for table, values in tables.items():
-        for at in range(0, len(values), _ROWS_AT_ONCE):
-            session.execute(insert_or_ignore(store, table), values[at : at + _ROWS_AT_ONCE])
-
-
 def _milestones(session: Session, changes: Changes) -> None:
     for batch_id, (block, at) in changes.finalised.items():
         batch = session.get_one(t.Batch, batch_id)
@@ -107,24 +96,24 @@ def _saturated(value: int) -> int:
     return max(-_MAX, min(_MAX, value))
 
 
-def _add_to_accounts(session: Session, rows: Sequence[SQLModel]) -> None:
-    sums: dict[str, tuple[int, int]] = {}
-    epochs: dict[str, int] = {}
-    for row in rows:
-        if isinstance(row, t.LedgerEntry):
-            available, locked = sums.get(row.account.lower(), (0, 0))
-            sums[row.account.lower()] = (available + row.available_micro, locked + row.locked_micro)
-        elif isinstance(row, t.Cancellation) and row.epoch is not None:
-            epochs[row.maker.lower()] = row.epoch
-    for address in sums.keys() | epochs.keys():
-        account = session.get(t.Account, address) or t.Account(
-            address=address, available_micro=0, locked_micro=0, epoch=0
-        )
-        available, locked = sums.get(address, (0, 0))
+def _add_to_accounts(session: Session, entries: Sequence[Row], cancellations: Sequence[Row]) -> None:
+    sums: dict[str, list[int]] = {}
+    for row in entries:
+        sum_ = sums.setdefault(row["account"].lower(), [0, 0])
+        sum_[0] += row["available_micro"]
+        sum_[1] += row["locked_micro"]
+    epochs = {row["maker"].lower(): row["epoch"] for row in cancellations if row["epoch"] is not None}
+    touched = sorted(sums.keys() | epochs.keys())
+    empty = {"available_micro": 0, "locked_micro": 0, "epoch": 0}
+    insert_all(session, t.Account, [{"address": address, **empty} for address in touched])
+    known = session.exec(select(t.Account).where(col(t.Account.address).in_(touched))) if touched else ()
+    for account in known:
+        available, locked = sums.get(account.address, (0, 0))
         account.available_micro = _saturated(account.available_micro + available)
         account.locked_micro = _saturated(account.locked_micro + locked)
-        account.epoch = epochs.get(address, account.epoch)
+        account.epoch = epochs.get(account.address, account.epoch)
         session.add(account)
+    session.flush()
 
 
 def roll_back(store: Store, fork: int, expected: int | None) -> None:
