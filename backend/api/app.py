@@ -14,6 +14,7 @@ from backend.api.deps import query_names, refuse_unknown_query
 from backend.api.frontend import Frontend
 from backend.api.idempotency import Idempotency
 from backend.api.middleware import BodyLimits, EntityTags, Surround
+from backend.api.order_door import OrderDoor
 from backend.api.read_cache import ReadCache
 from backend.api.routers import (
     agreements,
@@ -84,10 +85,11 @@ def make_app(context: Context) -> FastAPI:
     if settings.frontend is not None:
         app.mount("/", Frontend(settings.frontend), name="frontend")
     app.add_middleware(Idempotency)
-    app.add_middleware(BodyLimits, max_bytes=settings.max_body_bytes)
     app.add_middleware(EntityTags)
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)
     app.add_middleware(ReadCache)
+    app.add_middleware(OrderDoor, route=next(r for r in api_routes() if r.name == "place_order"))
+    app.add_middleware(BodyLimits, max_bytes=settings.max_body_bytes)
     rpc = settings.rpc_url or (context.link.rpc_url if context.link else None)
     app.add_middleware(Surround, rpc_origin=rpc, https=settings.secure_cookies)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]

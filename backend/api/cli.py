@@ -74,6 +74,10 @@ def serve_command(
     workers: Annotated[
         bool, typer.Option("--workers/--no-workers", help="run the background tasks in this process")
     ] = True,
+    processes: Annotated[
+        int,
+        typer.Option(help="API processes behind the port; the first also indexes and works", min=1, max=64),
+    ] = 1,
     demo_login: Annotated[bool, typer.Option(help="let anyone act as any account (dev chain only)")] = False,
     text_logs: Annotated[bool, typer.Option(help="logs for people instead of JSON")] = False,
     openapi: Annotated[bool, typer.Option(help="print the OpenAPI document and exit")] = False,
@@ -106,7 +110,7 @@ def serve_command(
             place = {"url": shown, "rpc": context.chain.rpc_url, "database": settings.shown()["database_url"]}
             typer.echo(json.dumps(place) if as_json else f"BitWatt listens on {shown}", err=not as_json)
             sys.stdout.flush()
-            serving.serve(context, host, port)
+            serving.serve(context, host, port, processes)
     except (ChainError, NotServable, WrongDatabase, SQLAlchemyError, OSError) as error:
         raise _fail(error) from None
 

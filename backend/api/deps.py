@@ -80,25 +80,30 @@ async def get_principal(
 
     A bearer credential is looked up at most once a second a process while it only places orders.
     """
-    settings = context.settings
     token = session_token(request, context)
     address = request.client.host if request.client else "?"
-    context.limiter.take(f"address:{address}", settings.rate_anonymous_per_minute * 100)
+    take_of_address(context, address)
     if credential is not None:
         principal = await _of_bearer(context, credential.credentials, request.scope["path"] == HOT_PATH)
     elif token is not None:
         principal = await run_sync(_of_session, context, token)
         _check_csrf(request, context, token)
     else:
-        context.limiter.take(f"anonymous:{address}", settings.rate_anonymous_per_minute)
+        context.limiter.take(f"anonymous:{address}", context.settings.rate_anonymous_per_minute)
         return ANONYMOUS
-    limits = {
-        "free": settings.rate_free_per_minute,
-        "standard": settings.rate_standard_per_minute,
-        "unlimited": settings.rate_unlimited_per_minute,
-    }
-    context.limiter.take(f"organisation:{principal.organisation_id}", limits[principal.plan])
+    take_of_organisation(context, principal)
     return principal
+
+
+def take_of_address(context: Context, address: str) -> None:
+    """Takes from what one address may ask for, whoever it says it is."""
+    context.limiter.take(f"address:{address}", context.settings.rate_anonymous_per_minute * 100)
+
+
+def take_of_organisation(context: Context, principal: Principal) -> None:
+    """Takes from the rate limit of the caller's organisation, by its plan."""
+    per_minute = getattr(context.settings, f"rate_{principal.plan}_per_minute")
+    context.limiter.take(f"organisation:{principal.organisation_id}", per_minute)
 
 
 def _of_session(context: Context, token: str) -> Principal:

@@ -7,7 +7,9 @@ import json
 import logging
 import re
 import time
+from functools import lru_cache
 
+from prometheus_client import Counter, Histogram
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -70,20 +72,22 @@ class Surround:
         finally:
             seconds = time.perf_counter() - started
             route = getattr(scope.get("route"), "path", "-")
-            REQUESTS.labels(scope["method"], route, str(status)).inc()
-            REQUEST_SECONDS.labels(scope["method"], route).observe(seconds)
-            access_log.info(
-                "request",
-                extra={
-                    "request_id": name,
-                    "method": scope["method"],
-                    "route": route,
-                    "client": (scope.get("client") or ("-",))[0],
-                    "path": _asked(scope, status),
-                    "status": status,
-                    "ms": round(seconds * 1000, 2),
-                },
-            )
+            count, measure = _meters(scope["method"], route, status)
+            count.inc()
+            measure.observe(seconds)
+            if access_log.isEnabledFor(logging.INFO):
+                access_log.info(
+                    "request",
+                    extra={
+                        "request_id": name,
+                        "method": scope["method"],
+                        "route": route,
+                        "client": (scope.get("client") or ("-",))[0],
+                        "path": _asked(scope, status),
+                        "status": status,
+                        "ms": round(seconds * 1000, 2),
+                    },
+                )
             request_id.reset(token)
 
 
@@ -92,6 +96,12 @@ def _asked(scope: Scope, status: int) -> str:
     path = bytes(scope.get("raw_path") or scope["path"].encode("utf-8", "replace"))
     query: bytes = scope.get("query_string", b"") if status >= 400 else b""
     return (path + (b"?" + query if query else b""))[:MAX_LOGGED].decode("ascii", "backslashreplace")
+
+
+@lru_cache(maxsize=4096)
+def _meters(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+    """The metrics of one kind of answer; looking them up by label costs more than counting."""
+    return REQUESTS.labels(method, route, str(status)), REQUEST_SECONDS.labels(method, route)
 
 
 class BodyLimits:

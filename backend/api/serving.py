@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -14,6 +16,7 @@ from tempfile import TemporaryDirectory
 import uvicorn
 
 from backend.api.app import make_app
+from backend.api.beside import siblings
 from backend.chain.addressbook import load_book
 from backend.chain.errors import FieldError
 from backend.chain.rpc import Rpc
@@ -29,6 +32,7 @@ from backend.store.engine import Store, make_engine
 
 log = logging.getLogger(__name__)
 _STOP_SECONDS = 10
+_BACKLOG = 2048
 _SWITCH_SECONDS = 0.001
 """The event loop gets its turn this soon while another thread computes."""
 
@@ -137,16 +141,27 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)  # type: ignore[arg-type]
 
 
-def serve(context: Context, host: str, port: int) -> None:
-    """Serves until SIGTERM or SIGINT."""
+def server_on(context: Context) -> uvicorn.Server:
+    """The web server of this process, to be run on a socket."""
     config = uvicorn.Config(
         make_app(context),
-        host=host,
-        port=port,
         log_config=None,
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=_STOP_SECONDS,
     )
     sys.setswitchinterval(_SWITCH_SECONDS)
-    _Server(config, context).run()
+    gc.collect()
+    gc.freeze()  # what is here now stays: no pause to look through it again
+    return _Server(config, context)
+
+
+def serve(context: Context, host: str, port: int, processes: int = 1) -> None:
+    """Serves until SIGTERM or SIGINT, with `processes` - 1 more processes behind the port."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(_BACKLOG)
+        with siblings(context, listening, processes - 1):
+            server_on(context).run(sockets=[listening])

@@ -64,17 +64,17 @@ def _layout(kind: type) -> tuple[bytes, tuple[tuple[str, str, int], ...]]:
     return keccak(type_string(kind).encode()), fields
 
 
-def _word(order: Order, attribute: str, name: str, bits: int) -> bytes:
+def _word(order: Order, attribute: str, name: str, bits: int) -> int:
     value = getattr(order, attribute)
     if bits == 0:
-        return address_bytes(value).rjust(32, b"\0")
+        return int.from_bytes(address_bytes(value))
     if bits == -1:
         if len(value) != 32:
             raise FieldError(f"{type(order).__name__}.{name}", value, "give 32 bytes")
-        return value
-    if not 0 <= value < 1 << bits:
+        return int.from_bytes(value)
+    if value < 0 or value >> bits:
         raise FieldError(f"{type(order).__name__}.{name}", value, f"give 0 to 2^{bits} - 1")
-    return value.to_bytes(32, "big")
+    return int(value)
 
 
 _LAYOUTS = {kind: _layout(kind) for kind in FIELDS}
@@ -83,7 +83,8 @@ _LAYOUTS = {kind: _layout(kind) for kind in FIELDS}
 def struct_hash(order: Order) -> bytes:
     """hashStruct of an order (32 bytes); raises FieldError where a value does not fit its field."""
     type_hash, fields = _LAYOUTS[type(order)]
-    return keccak(type_hash + b"".join(_word(order, *field) for field in fields))
+    words = tuple([_word(order, *field) for field in fields])
+    return keccak(type_hash + bytes.fromhex("%064x" * len(fields) % words))
 
 
 def order_digest(order: Order, domain: Domain) -> bytes:

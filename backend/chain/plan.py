@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from eth_account import Account
 from hexbytes import HexBytes
 
 from backend.chain.abi import Entry, explain_revert
@@ -82,6 +81,8 @@ class Sender:
         errors: dict[bytes, Entry] | None = None,
         fees: Fees | None = None,
     ) -> None:
+        from eth_account import Account  # slow to load, and only senders need it
+
         self._rpc = rpc
         self._account = Account.from_key(key)
         self._chain_id = chain_id

@@ -12,9 +12,9 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
-from sqlalchemy import Table, bindparam, select
+from sqlalchemy import Connection, null, select
+from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, col
 
 from backend.chain.eip712 import Domain, order_digest, recover
@@ -23,10 +23,11 @@ from backend.chain.keccak import hex0x
 from backend.chain.orders import BundleOrder
 from backend.service.access import Principal
 from backend.service.errors import Conflict, Forbidden, ServiceError, Unavailable
-from backend.service.intake import insert_or_ignore, terms_now
+from backend.service.intake import terms_now
 from backend.service.rules import Maker, Terms, check_order
 from backend.service.signatures import is_low_s
 from backend.settings import Settings
+from backend.store.bulk import Row, among, insert_all
 from backend.store.chain import Account, Cancellation
 from backend.store.engine import Store
 from backend.store.identity import AuditEntry, Wallet
@@ -71,8 +72,8 @@ class NewOrder:
     template_id: str | None
 
 
-Placed = tuple[OrderRow | NewOrder, bool]
-"""The stored order, and whether it is new."""
+Placed = NewOrder | str
+"""The stored order, or the hash of the same one that was here before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +103,15 @@ class OrderDesk:
         self._queue: queue.SimpleQueue[Asked | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
+        self._connection: Connection | None = None
         self._terms: tuple[float, Terms] | None = None
 
     async def place(
         self, who: Principal, order: BundleOrder, signature: bytes, template_id: str | None, request_id: str
     ) -> Placed:
-        """The stored order, and whether it is new; raises what is wrong with it, or NeedsSlowCheck."""
+        """The stored order, or the hash of one that was placed before; raises what is wrong with it, or
+        NeedsSlowCheck.
+        """
         if self._thread is None:
             self._start()
         if self._queue.qsize() > MOST_WAITING:
@@ -124,6 +128,9 @@ class OrderDesk:
                 self._queue.put(None)
                 self._thread.join(timeout=30)
                 self._thread = None
+                if self._connection is not None:
+                    self._connection.close()
+                    self._connection = None
 
     def _start(self) -> None:
         with self._lock:
@@ -140,10 +147,7 @@ class OrderDesk:
                     closing = True
                     break
                 waiting.append(following)
-            try:
-                outcomes = self._work_off(waiting)
-            except Exception as error:  # handed to whoever waits, and raised there
-                outcomes = [error] * len(waiting)
+            outcomes = self._outcomes(waiting)
             for loop in {asked.loop for asked in waiting}:
                 mine = [pair for pair in zip(waiting, outcomes, strict=True) if pair[0].loop is loop]
                 if not loop.is_closed():
@@ -151,50 +155,58 @@ class OrderDesk:
             if closing:
                 return
 
+    def _outcomes(self, waiting: Sequence[Asked]) -> list[Outcome]:
+        """What becomes of each; once more on a new connection when the database ended the old one."""
+        for last in (False, True):
+            try:
+                return self._work_off(waiting)
+            except Exception as error:  # handed to whoever waits, and raised there
+                if self._connection is not None:
+                    self._connection.invalidate()
+                    self._connection.close()
+                    self._connection = None
+                if last or not (isinstance(error, DBAPIError) and error.connection_invalidated):
+                    return [error] * len(waiting)
+        raise AssertionError("unreachable")
+
     def _work_off(self, waiting: Sequence[Asked]) -> list[Outcome]:
-        domain, now = self._domain(), self._now()
-        with self._store.reading() as session:
-            terms = self._known_terms(session, now)
-            facts = _Facts(session, waiting)
+        terms = self._known_terms(self._now())
+        if self._connection is None:
+            self._connection = self._store.connect()
+        with Session(self._connection) as session, session.begin():
+            return self._store_good(session, waiting, terms)
+
+    def _store_good(self, session: Session, waiting: Sequence[Asked], terms: Terms) -> list[Outcome]:
+        """Checks what waits and stores what is good, in the session's transaction."""
+        facts, domain = _Facts(session, waiting), self._domain()
         outcomes: list[Outcome] = []
-        rows: list[tuple[object, ...]] = []
-        entries: list[tuple[object, ...]] = []
+        rows: list[Row] = []
+        entries: list[Row] = []
         at = int(time.time())
         for asked in waiting:
             try:
-                row = self._checked(asked, facts, terms, domain, at)
+                placed = self._checked(asked, facts, terms, domain, at)
             except (ServiceError, NeedsSlowCheck) as error:
                 outcomes.append(error)
                 continue
-            known = (row.maker, row.nonce) in facts.known
-            outcomes.append((row, not known))
-            if not known:
-                facts.known[(row.maker, row.nonce)] = row
-                assert isinstance(row, NewOrder)
-                rows.append(_raw_order(row))
-                entries.append(_raw_entry(asked, row.order_hash, at))
-        if rows:
-            with self._store.writing() as session:
-                connection = session.connection()
-                for table, columns, values in (
-                    (OrderRow.__table__, _ORDER_COLUMNS, rows),  # type: ignore[attr-defined]
-                    (AuditEntry.__table__, _ENTRY_COLUMNS, entries),  # type: ignore[attr-defined]
-                ):
-                    text, named = _insert_text(self._store, table)
-                    given = [dict(zip(columns, row, strict=True)) for row in values] if named else values
-                    connection.exec_driver_sql(text, given)
+            outcomes.append(placed)
+            if isinstance(placed, NewOrder):
+                facts.known[(placed.maker, placed.nonce)] = placed.order_hash
+                rows.append({name: getattr(placed, name) for name in _ORDER_COLUMNS})
+                entries.append(_entry(asked, placed.order_hash, at))
+        insert_all(session, OrderRow, rows)
+        insert_all(session, AuditEntry, entries)
         return outcomes
 
-    def _known_terms(self, session: Session, now: int) -> Terms:
+    def _known_terms(self, now: int) -> Terms:
         """Zones and classes, read at most once a second; the clock is always now's."""
         if self._terms is None or time.monotonic() - self._terms[0] > _TERMS_SECONDS:
-            self._terms = (time.monotonic(), terms_now(session, self._settings, now))
+            with self._store.reading() as session:
+                self._terms = (time.monotonic(), terms_now(session, self._settings, now))
         known = self._terms[1]
         return Terms(known.slot_seconds, known.zones, known.classes, now, known.gate_lead_seconds)
 
-    def _checked(
-        self, asked: Asked, facts: _Facts, terms: Terms, domain: Domain, at: int
-    ) -> OrderRow | NewOrder:
+    def _checked(self, asked: Asked, facts: _Facts, terms: Terms, domain: Domain, at: int) -> Placed:
         order = asked.order
         maker = order.maker.lower()
         if facts.owners.get(maker) != asked.who.organisation_id:
@@ -217,7 +229,7 @@ class OrderDesk:
         order_hash = hex0x(digest)
         known = facts.known.get((maker, order.nonce))
         if known is not None:
-            if known.order_hash == order_hash:
+            if known == order_hash:
                 return known
             raise Conflict(
                 f"nonce {order.nonce} is used by another order",
@@ -238,70 +250,44 @@ class _Facts:
     def __init__(self, session: Session, waiting: Sequence[Asked]) -> None:
         makers = {asked.order.maker.lower() for asked in waiting}
         nonces = {asked.order.nonce for asked in waiting}
-        self.owners: dict[str, str] = dict(
-            session.execute(
-                select(col(Wallet.address), col(Wallet.organisation_id)).where(
-                    col(Wallet.address).in_(makers)
-                )
-            ).all()
+        self.owners: dict[str, str] = {}
+        self.accounts: dict[str, tuple[int, int]] = {}
+        owned = select(
+            col(Wallet.address), col(Wallet.organisation_id), col(Account.available_micro), col(Account.epoch)
+        ).outerjoin(Account, col(Account.address) == col(Wallet.address))
+        for address, owner, available, epoch in session.execute(
+            owned.where(among(session, Wallet.address, makers))
+        ):
+            self.owners[address] = owner
+            self.accounts[address] = (available or 0, epoch or 0)
+        cancelled = select(col(Cancellation.maker), col(Cancellation.nonce), null()).where(
+            among(session, Cancellation.maker, makers), among(session, Cancellation.nonce, nonces)
         )
-        accounts = session.execute(
-            select(col(Account.address), col(Account.available_micro), col(Account.epoch)).where(
-                col(Account.address).in_(makers)
-            )
+        used = select(col(OrderRow.maker), col(OrderRow.nonce), col(OrderRow.order_hash)).where(
+            among(session, OrderRow.maker, makers), among(session, OrderRow.nonce, nonces)
         )
-        self.accounts = {address: (available, epoch) for address, available, epoch in accounts}
-        self.cancelled = set(
-            session.execute(
-                select(col(Cancellation.maker), col(Cancellation.nonce)).where(
-                    col(Cancellation.maker).in_(makers), col(Cancellation.nonce).in_(nonces)
-                )
-            ).all()
-        )
-        used = session.execute(
-            select(col(OrderRow.order_hash)).where(
-                col(OrderRow.maker).in_(makers), col(OrderRow.nonce).in_(nonces)
-            )
-        ).scalars()
-        self.known: dict[tuple[str, int], OrderRow | NewOrder] = {}
-        if hashes := used.all():
-            rows = session.execute(select(OrderRow).where(col(OrderRow.order_hash).in_(hashes))).scalars()
-            self.known = {(row.maker, row.nonce): row for row in rows}
+        taken = session.execute(used.union_all(cancelled)).all()
+        self.cancelled = {(maker, nonce) for maker, nonce, order_hash in taken if order_hash is None}
+        self.known = {
+            (maker, nonce): order_hash for maker, nonce, order_hash in taken if order_hash is not None
+        }
 
 
 _ORDER_COLUMNS = tuple(NewOrder.__slots__)
-_ENTRY_COLUMNS = ("id", "at", "organisation_id", "actor", "action", "target", "detail", "request_id")
 
 
-@lru_cache(maxsize=16)
-def _insert_text(store: Store, table: Table) -> tuple[str, bool]:
-    """INSERT as the driver takes it, and whether its parameters are named; values go in as stored."""
-    columns = _ORDER_COLUMNS if table.name == "bundle_order" else _ENTRY_COLUMNS
-    statement = insert_or_ignore(store, table).values({name: bindparam(name) for name in columns})
-    compiled = statement.compile(dialect=store.engine.dialect)
-    named = compiled.positiontup is None
-    assert named or tuple(compiled.positiontup or ()) == columns
-    return str(compiled), named
-
-
-def _raw_order(row: NewOrder) -> tuple[object, ...]:
-    """A row's values as the database stores them: bytes for hex, 64-bit words as signed integers."""
-    return (
-        bytes.fromhex(row.order_hash[2:]), row.seen_id, bytes.fromhex(row.maker[2:]), row.class_id,
-        _signed(row.zone_mask), row.lanes, row.min_lanes, row.duration_slots, row.start, row.deadline,
-        row.limit_price, row.min_green_bps, row.max_carbon, row.carbon_price, row.kind, row.epoch,
-        _signed(row.nonce), _signed(row.expiry), row.signature, row.received_at, row.source, row.first_block,
-        row.template_id,
-    )  # fmt: skip
-
-
-def _signed(value: int) -> int:
-    return value - (1 << 64) if value >= 1 << 63 else value
-
-
-def _raw_entry(asked: Asked, order_hash: str, at: int) -> tuple[object, ...]:
-    who = asked.who
-    return (new_id(), at, who.organisation_id, who.actor, "order.placed", order_hash, "{}", asked.request_id)
+def _entry(asked: Asked, order_hash: str, at: int) -> Row:
+    """The entry of the audit log that goes with an order."""
+    return {
+        "id": new_id(),
+        "at": at,
+        "organisation_id": asked.who.organisation_id,
+        "actor": asked.who.actor,
+        "action": "order.placed",
+        "target": order_hash,
+        "detail": {},
+        "request_id": asked.request_id,
+    }
 
 
 def _answer(pairs: Sequence[tuple[Asked, Outcome]]) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 
-from eth_account import Account
-
 from backend.chain.errors import FieldError
 from backend.chain.keccak import keccak
 from backend.settings import Settings
@@ -25,6 +23,8 @@ def load_secret(settings: Settings) -> bytes | None:
         return dev_secret("operator") if settings.dev_keys else None
     if settings.keystore_password is None:
         raise FieldError("keystore_password", None, "set BITWATT_KEYSTORE_PASSWORD")
+    from eth_account import Account  # slow to load
+
     try:
         document = json.loads(settings.keystore.read_text(encoding="utf-8"))
         return bytes(Account.decrypt(document, settings.keystore_password.get_secret_value()))

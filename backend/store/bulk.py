@@ -5,13 +5,13 @@ statement on SQLite. Values go in as the columns' types would have them; every c
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import JSON, Table
+from sqlalchemy import ARRAY, JSON, ColumnElement, Table, any_, literal
 from sqlalchemy.engine import Dialect
-from sqlmodel import Session, SQLModel
+from sqlmodel import Session, SQLModel, col
 
 from backend.store.types import Hex, Int256, UInt64
 
@@ -39,6 +39,13 @@ def insert_all(session: Session, model: type[SQLModel], rows: Sequence[Row]) -> 
             connection.exec_driver_sql(statement, list(zip(*columns, strict=True)))
 
 
+def among(session: Session, column: Any, values: Collection[Any]) -> ColumnElement[bool]:
+    """Whether a column's value is one of `values`, as a statement that is the same for any number of them."""
+    if session.get_bind().dialect.name == "postgresql":
+        return col(column) == any_(literal(list(values), ARRAY(column.type)))
+    return col(column).in_(values)
+
+
 @lru_cache(maxsize=256)
 def _plan(
     table: Table, names: tuple[str, ...], dialect: Dialect
@@ -52,7 +59,7 @@ def _plan(
     if dialect.name != "postgresql":
         return f"{into} VALUES ({', '.join('?' * len(names))}) ON CONFLICT DO NOTHING", binds
     kinds = [column.type.compile(dialect) for column in columns]
-    arrays = ", ".join(f"%s::{'text' if kind == 'JSONB' else kind}[]" for kind in kinds)
+    arrays = ", ".join(f"%b::{'text' if kind == 'JSONB' else kind}[]" for kind in kinds)
     values = ", ".join(
         f"{quote(name)}::jsonb" if kind == "JSONB" else quote(name)
         for name, kind in zip(names, kinds, strict=True)

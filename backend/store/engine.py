@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlmodel import Session
 
 from backend.settings import Settings
@@ -65,6 +65,10 @@ class Store:
         """One transaction: committed when the block ends, rolled back when it raises."""
         with Session(self._writer, expire_on_commit=False) as session, session.begin():
             yield session
+
+    def connect(self) -> Connection:
+        """A connection for one thread alone to keep, whose transactions may write."""
+        return self._writer.connect()
 
     @property
     def is_postgresql(self) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, Index, LargeBinary
 from sqlmodel import Field, SQLModel
 
-from backend.store.types import Hex, Int256, JsonValue, UInt64, new_id
+from backend.store.types import Hex, Int256, JsonValue, UInt64, new_id, where_set
 
 
 class OrderRow(SQLModel, table=True):
@@ -23,8 +23,8 @@ class OrderRow(SQLModel, table=True):
         Index("bundle_order_maker", "maker", "seen_id"),
         Index("bundle_order_maker_nonce", "maker", "nonce"),
         Index("bundle_order_window", "start", "deadline"),
-        Index("bundle_order_first_block", "first_block"),
-        Index("bundle_order_template", "template_id", "start"),
+        Index("bundle_order_first_block", "first_block", **where_set("first_block")),
+        Index("bundle_order_template", "template_id", "start", **where_set("template_id")),
     )
 
     order_hash: str = Field(sa_column=Column(Hex(32), primary_key=True))

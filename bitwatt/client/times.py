@@ -42,6 +42,14 @@ def parse_time(text: str, now: datetime) -> int:
     return int((moment if moment.tzinfo else moment.replace(tzinfo=now.tzinfo)).timestamp())
 
 
+def parse_clock(text: str) -> int:
+    """Seconds of `09:30` since the day's start; 24:00 is none."""
+    match = re.match(r"^(\d{1,2}):(\d{2})$", text)
+    if match is None or int(match[1]) > 23 or int(match[2]) > 59:
+        raise BadText(f"{text}: write a time of the day such as 09:30")
+    return int(match[1]) * 3600 + int(match[2]) * 60
+
+
 def parse_money(text: str) -> int:
     """Micro-units of an amount of the settlement token such as `1.20`."""
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, Generic, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
@@ -70,6 +71,12 @@ def _moment(value: object) -> object:
         if isinstance(value, int) and not isinstance(value, bool)
         else value
     )
+
+
+@lru_cache(maxsize=64)
+def moment_text(at: int) -> str:
+    """Unix seconds as the API writes a moment."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 Moment = Annotated[

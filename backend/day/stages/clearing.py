@@ -38,13 +38,14 @@ class Cleared:
         return self.solutions["joint"]
 
 
-def _joint(book: Book) -> Solution:
-    """The joint clearing; above the target gap, the better of quick and fine effort by what they certify."""
-    quick = clear(book, "joint")
-    if quick.certificate is None or quick.certificate.gap <= TARGET_GAP:
-        return quick
-    fine = clear(book, "joint", effort="fine")
-    return min((quick, fine), key=lambda each: each.certificate.gap if each.certificate else 1.0)
+def clear_for_chain(book: Book, time_limit: float | None = None) -> Solution:
+    """The joint clearing that goes on chain, with fine effort above the target gap while `time_limit` seconds
+    last.
+
+    Raises BookError for a book with participants that the contracts do not know.
+    """
+    refuse_unknown_to_chain(book)
+    return clear(book, "joint", time_limit=time_limit, target_gap=TARGET_GAP)
 
 
 def clear_book(book: Book, archive: Archive, work: Path, mechanisms: Sequence[str] = MECHANISMS) -> Cleared:
@@ -64,7 +65,7 @@ def clear_book(book: Book, archive: Archive, work: Path, mechanisms: Sequence[st
         kept = folder / f"{mechanism}.json"
         counted = folder / f"{mechanism}.figures.json"
         if not counted.exists():
-            solution = _joint(book) if mechanism == "joint" else clear(book, mechanism)
+            solution = clear_for_chain(book) if mechanism == "joint" else clear(book, mechanism)
             _write(kept, _bytes(solution_to_json(solution)))
             _write(counted, json.dumps(metrics(book, solution)).encode())
         solutions[mechanism] = solution_from_json(kept.read_bytes())

@@ -38,11 +38,14 @@ MARGIN_SECONDS = 30
 
 
 def clear_archived(book_json: bytes, seconds: float) -> bytes:
-    """The joint clearing of an archived book, as its canonical file; for a process of its own."""
-    from backend.market.clearing import clear
+    """The clearing of an archived book, as its canonical file; for a process of its own.
+
+    Raises BookError for a book with participants that the contracts do not know.
+    """
+    from backend.day.stages.clearing import clear_for_chain
     from backend.market.codec import book_from_json, solution_to_json
 
-    made = solution_to_json(clear(book_from_json(book_json), "joint", time_limit=seconds))
+    made = solution_to_json(clear_for_chain(book_from_json(book_json), seconds))
     return made if isinstance(made, bytes) else made.encode()
 
 

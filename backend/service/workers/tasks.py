@@ -1,4 +1,4 @@
-"""The tasks there are, and what each needs."""
+"""The tasks there are, and what each needs; what only one of them needs is loaded when it is made."""
 
 from __future__ import annotations
 
@@ -12,16 +12,12 @@ from backend.chain.eip712 import address_of
 from backend.service.context import Context
 from backend.service.jobs import JobRunner
 from backend.service.metrics import OUTBOX
-from backend.service.outbox import Confirmations, FeePolicy, OutboxSender
-from backend.service.publishing import CommitteePublisher, DevPublisher, Publisher
 from backend.service.signers import load_secret
 from backend.service.workers import leases
-from backend.service.workers.gates import GateKeeper
 from backend.service.workers.housekeeping import sweep
 from backend.service.workers.notifier import Notifier
 from backend.service.workers.runner import Runner, Task, lease_of
 from backend.settings import Settings
-from oracle.archive import Archive
 
 NAMES = ("jobs", "notifier", "housekeeping", "sender", "gates", "settlement", "flex")
 NEED_KEY = frozenset({"sender", "gates", "settlement", "flex"})
@@ -34,7 +30,7 @@ Guard = Callable[[Session], None]
 
 def possible(settings: Settings) -> tuple[str, ...]:
     """The tasks that these settings allow."""
-    able = load_secret(settings) is not None and settings.archive is not None
+    able = (settings.keystore is not None or settings.dev_keys) and settings.archive is not None
     return tuple(name for name in NAMES if able or name not in NEED_KEY)
 
 
@@ -64,6 +60,8 @@ def _secret(context: Context) -> bytes:
 
 
 def _sender(context: Context, guard: Guard) -> Task:
+    from backend.service.outbox import Confirmations, FeePolicy, OutboxSender
+
     link, settings = context.chain, context.settings
     sender = OutboxSender(
         context.store,
@@ -84,6 +82,10 @@ def _address(context: Context) -> str:
 
 
 def _gates(context: Context, guard: Guard) -> Task:
+    from backend.service.publishing import CommitteePublisher, DevPublisher, Publisher
+    from backend.service.workers.gates import GateKeeper
+    from oracle.archive import Archive
+
     settings, link = context.settings, context.chain
     address = _address(context)
     assert settings.archive is not None
@@ -99,6 +101,7 @@ def _gates(context: Context, guard: Guard) -> Task:
 
 def _settlement(context: Context, guard: Guard) -> Task:
     from backend.service.workers.settlement import Settler
+    from oracle.archive import Archive
 
     address = _address(context)
     assert context.settings.archive is not None

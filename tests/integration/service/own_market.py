@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from coincurve import PrivateKey
@@ -54,11 +58,39 @@ def members() -> list[PrivateKey]:
     return sorted(keys, key=lambda key: address_of(key.public_key).lower())
 
 
+def messages(
+    lanes: int, orders: int, start: int, slots: int, nonce: int
+) -> Iterator[tuple[str, Order, bytes]]:
+    """(who signs, message, profile of a power offer): what one market day is made of."""
+    end = start + slots * SLOT
+    provider, supplier = Key.of("own provider").address, Key.of("own supplier").address
+    yield "own provider", ComputeOffer(provider, SITE, 0, 0, 40, WH, 5_000, start, end, 0, nonce, end), b""
+    for plant, source, ask in ((PV, 1, 20_000), (GRID, 0, 90_000)):
+        profile = pack_profile(np.full((slots, 1), 5_000), np.full((slots, 1), ask))
+        hash_, number = keccak256(profile), nonce * 16 + plant
+        yield (
+            "own supplier",
+            PowerOffer(supplier, plant, 0, source, 1, start, slots, hash_, 0, number, end),
+            profile,
+        )
+    for number in range(orders):
+        name, green = BUYERS[number % 3], 10_000 if number % 2 else 0
+        yield (
+            name,
+            BundleOrder(
+                Key.of(name).address, 0, 1, lanes, 0, 3, start, end, 60_000, green, 0xFFFFFFFF, 0, 0, 0,
+                nonce + number, end,
+            ),
+            b"",
+        )  # fmt: skip
+
+
 @dataclass
 class OwnMarket:
     """The chain, and a service on one store."""
 
     folder: Path
+    changed: dict[str, Any] = field(default_factory=dict)
     head_hash: bytes = bytes(32)
     reported: int = 0
     senders: dict[str, Sender] = field(default_factory=dict)
@@ -78,7 +110,7 @@ class OwnMarket:
         self.archive = Archive(self.folder / "archive")
         self.settings = Settings(
             slots=SLOTS, gate_lead_seconds=3600, dev_keys=True, archive=self.archive.root,
-            clearing_seconds=20,
+            clearing_seconds=20, **self.changed,
         )  # fmt: skip
 
     def _register(self) -> None:
@@ -124,6 +156,14 @@ class OwnMarket:
         self.gates = GateKeeper(self.context, address, self.archive, DevPublisher(self.book, self.archive))
         self.settler = Settler(self.context, address, self.archive)
 
+    def close(self) -> None:
+        """Ends the service and the chain."""
+        if hasattr(self, "gates"):
+            self.gates.close()
+            self.context.close()
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+
     def step(self) -> None:
         """One step of everything."""
         for worker in (self.gates, self.settler, self.sender):
@@ -134,6 +174,11 @@ class OwnMarket:
         """The first gate."""
         with self.store.reading() as session:
             return session.exec(select(Gate).order_by(Gate.start)).first()  # type: ignore[arg-type]
+
+    def gates_of(self, kind: str, start: int) -> list[Gate]:
+        """The gates of a kind that close for a window from `start`."""
+        with self.store.reading() as session:
+            return list(session.exec(select(Gate).where(Gate.kind == kind, Gate.start == start)))
 
     def outbox(self) -> list[OutboxRow]:
         """The outbox in order."""
@@ -146,69 +191,42 @@ class OwnMarket:
         where = Domain(CHAIN, self.book["BundleMarket"].address)
         return "0x" + order_digest(order, where).hex(), sign_order(order, where, Key.of(name).private)
 
-    def trade(self, lanes: int = 4, orders: int = 6) -> None:
-        """Offers and orders for the day, stored as the API stores them."""
-        end = START + SLOTS * SLOT
+    def trade(
+        self, lanes: int = 4, orders: int = 6, start: int = START, slots: int = SLOTS, nonce: int = 0
+    ) -> None:
+        """Offers and orders for `slots` slots from `start`, stored as the API stores them."""
         rows: list[OrderRow | ComputeOfferRow | PowerOfferRow] = []
-        provider, supplier = Key.of("own provider").address, Key.of("own supplier").address
-        offer = ComputeOffer(provider, SITE, 0, 0, 40, WH, 5_000, START, end, 0, 1, end)
-        digest_, signature = self.sign("own provider", offer)
-        rows.append(
-            ComputeOfferRow(
-                offer_hash=digest_, maker=provider.lower(), site_id=SITE, class_id=0, zone_id=0, capacity=40,
-                energy_wh_per_vcu_slot=WH, ask_price=5_000, start=START, end=end, epoch=0, nonce=1,
-                expiry=end,
-                signature=signature, received_at=1,
-            )
-        )  # fmt: skip
-        for plant, source, ask in ((PV, 1, 20_000), (GRID, 0, 90_000)):
-            profile = pack_profile(np.full((SLOTS, 1), 5_000), np.full((SLOTS, 1), ask))
-            power = PowerOffer(supplier, plant, 0, source, 1, START, SLOTS, keccak256(profile), 0, plant, end)
-            digest_, signature = self.sign("own supplier", power)
-            rows.append(
-                PowerOfferRow(
-                    offer_hash=digest_, maker=supplier.lower(), plant_id=plant, zone_id=0, source_kind=source,
-                    tranches=1, start=START, slots=SLOTS, profile=profile, epoch=0, nonce=plant, expiry=end,
-                    signature=signature, received_at=1,
-                )
-            )  # fmt: skip
-        for number in range(orders):
-            name = BUYERS[number % 3]
-            green = 10_000 if number % 2 else 0
-            maker = Key.of(name).address
-            order = BundleOrder(
-                maker, 0, 1, lanes, 0, 3, START, end, 60_000, green, 0xFFFFFFFF, 0, 0, 0, number, end
-            )
-            digest_, signature = self.sign(name, order)
-            rows.append(
-                OrderRow(
-                    order_hash=digest_, maker=maker.lower(), class_id=0, zone_mask=1, lanes=lanes,
-                    min_lanes=0,
-                    duration_slots=3, start=START, deadline=end, limit_price=60_000, min_green_bps=green,
-                    max_carbon=0xFFFFFFFF, carbon_price=0, kind=0, epoch=0, nonce=number, expiry=end,
-                    signature=signature, received_at=2 + number,
-                )
-            )  # fmt: skip
+        for number, (name, message, profile) in enumerate(messages(lanes, orders, start, slots, nonce)):
+            digest_, signature = self.sign(name, message)
+            fields = asdict(message) | {"maker": message.maker.lower(), "signature": signature}
+            if isinstance(message, BundleOrder):
+                rows.append(OrderRow(order_hash=digest_, received_at=2 + number, **fields))
+            elif isinstance(message, ComputeOffer):
+                rows.append(ComputeOfferRow(offer_hash=digest_, received_at=1, **fields))
+            else:
+                fields |= {"source_kind": fields.pop("source"), "profile": profile}
+                del fields["profile_hash"]
+                rows.append(PowerOfferRow(offer_hash=digest_, received_at=1, **fields))
         with self.store.writing() as session:
             session.add_all(rows)
 
     # --- delivery ---------------------------------------------------------------
-    def deliver(self, slot: int) -> None:
+    def deliver(self, slot: int, start: int = START, batch_id: int = 1) -> None:
         """Posts the slot's report: every run delivered in full, green from what the plant made of its pool.
 
         No plant meter is attested here, so the pools are metered as missing and green Wh count as unmatched.
         """
-        self.clock.advance_to(START + (slot + 1) * SLOT)
-        plan = self.settler._plan(self.batch())
+        self.clock.advance_to(start + (slot + 1) * SLOT)
+        plan = self.settler._plan(self.batch(batch_id))
         assert plan is not None
         entries = []
         for chunk in plan.chunks:
             active = chunk.active_runs(slot)
             if active:
                 packed = b"".join((chunk.runs[n][5] * 1000).to_bytes(4) + bytes(4) for n in active)
-                entries.append(OutcomeEntry(1, chunk.index, slot, packed))
+                entries.append(OutcomeEntry(batch_id, chunk.index, slot, packed))
         oracle = Oracle(self.book, self.rpc)
-        first, last = START + slot * SLOT, START + (slot + 1) * SLOT
+        first, last = start + slot * SLOT, start + (slot + 1) * SLOT
         bundle = make_bundle(CHAIN, feed_id("main"), self.reported, first, last, [], entries)
         report = bundle.report(bytes(32), self.head_hash, oracle.config_digest())
         self.archive.put("readings", encode_bundle(bundle))
@@ -226,7 +244,7 @@ class OwnMarket:
             self.senders[name] = Sender(self.rpc, Key.of(name).private.secret, CHAIN, nonce, self.book.errors)
         self.senders[name].send([call])
 
-    def batch(self) -> Batch:
-        """The first batch."""
+    def batch(self, batch_id: int = 1) -> Batch:
+        """A batch; the first one where none is named."""
         with self.store.reading() as session:
-            return session.get_one(Batch, 1)
+            return session.get_one(Batch, batch_id)

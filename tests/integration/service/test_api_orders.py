@@ -9,6 +9,7 @@ import pytest
 from eth_account import Account
 from eth_account.messages import encode_typed_data
 
+from backend.api import deps, order_door
 from tests.unit.api.callers import Caller, Key, World
 from tests.unit.api.market_chain import BUYERS, DEPOSIT, SLOT, START, MarketChain, account
 
@@ -168,6 +169,53 @@ def test_signatures_that_are_not_the_makers_are_refused(buyer: Caller) -> None:
     for name, signature in signatures(made):
         answer = buyer.post("/orders", {"order": made["message"], "signature": signature})
         assert answer.status_code == 422 and answer.json()["field"] == "signature", name
+
+
+def test_a_known_key_goes_the_short_way_and_meets_the_same_rules(
+    trading: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bought = trading.wallet(BUYERS[0])
+    scopes = ["orders:read", "orders:write"]
+    made = bought.post("/organisation/keys", {"name": "machine", "scopes": scopes})
+    machine = trading.anonymous().with_token(made.json()["secret"])
+    read = bought.post("/organisation/keys", {"name": "reader", "scopes": scopes[:1]}).json()
+    reader = trading.anonymous().with_token(read["secret"])
+    short: list[str] = []
+    place = order_door.place
+
+    def counted(context: Any, principal: Any, body: Any) -> Any:
+        short.append(principal.actor)
+        return place(context, principal, body)
+
+    monkeypatch.setattr(order_door, "place", counted)
+    for module in (order_door, deps):
+        monkeypatch.setattr(module, "HOT_SECONDS", 600)
+    first, second = draft(bought), draft(bought, lanes=1, nonce=1 << 40)
+    assert machine.post("/orders", first).status_code == 201 and not short
+    placed = machine.post("/orders", second)
+    assert placed.status_code == 201 and len(short) == 1, placed.text
+    assert machine.get(f"/orders/{placed.json()['order_hash']}").json() == placed.json()
+    again = machine.post("/orders", second)
+    assert again.status_code == 200 and again.json() == placed.json()
+    for body, status, field in (
+        (second | {"signature": first["signature"]}, 422, "signature"),
+        ({**second, "order": second["order"] | {"start": 1}}, 422, "start"),
+        ({**second, "order": second["order"] | {"colour": 1}}, 422, "order.colour"),
+        (second | {"more": 1}, 422, "more"),
+    ):
+        refused = machine.post("/orders", body)
+        assert (refused.status_code, refused.json()["field"]) == (status, field), refused.text
+        assert refused.json()["mend"] and refused.headers["x-request-id"]
+    assert reader.post("/orders", second).status_code == 403 == reader.post("/orders", second).status_code
+    assert machine.post("/orders?x=1", second).json()["field"] == "x"
+    keyed = [machine.post("/orders", second, headers={"Idempotency-Key": "a" * 9}) for _ in range(2)]
+    assert keyed[1].headers["idempotent-replay"] == "true"
+    assert (
+        machine.call(
+            "POST", "/orders", content=b"{", headers={"content-type": "application/json"}
+        ).status_code
+        == 400
+    )
 
 
 def test_an_order_of_another_organisations_account_is_refused(trading: World) -> None:

@@ -6,7 +6,8 @@ import asyncio
 import json
 import os
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from tests.unit.api.callers import Key
 from tests.unit.api.market_chain import BUYERS, SLOT, SLOTS, START, MarketChain, account, full_market
 
 DAY = SLOT * SLOTS
+CERTIFICATE = (1 << 248) | (201710 << 224) | (1 << 200) | 0xABC
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +127,89 @@ def test_the_client_signs_only_what_was_asked_for(service: Service) -> None:
         stolen = {"to": "0x" + "66" * 20, "data": "0x", "chain_id": chain["chain_id"]}
         with pytest.raises(SignatureRefused):
             next(ops.send(wallet(BUYERS[2]), chain, stolen))
+
+
+def mint(chain: MarketChain, name: str, amount: int) -> None:
+    """Units of a certificate for an account, by the settlement contract itself."""
+    settlement, certificates = chain.book["Settlement"].address, chain.book["Certificates"]
+    data = certificates.abi.encode_call("mint", (CERTIFICATE, (account(name),), (amount,)))
+    chain.rpc.call("anvil_impersonateAccount", settlement)
+    chain.rpc.call("anvil_setBalance", settlement, hex(10**18))
+    sent = {"from": settlement, "to": certificates.address, "data": "0x" + data.hex()}
+    tx_hash = chain.rpc.call("eth_sendTransaction", sent)
+    chain.rpc.call("evm_mine")
+    assert int(chain.rpc.call("eth_getTransactionReceipt", tx_hash)["status"], 16) == 1
+    chain.rpc.call("anvil_stopImpersonatingAccount", settlement)
+
+
+def until(what: Callable[[], bool], seconds: float = 30) -> None:
+    """Waits until the service has taken in what the chain says."""
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_certificate_is_sold_on_the_points_market(service: Service, chain: MarketChain) -> None:
+    mint(chain, BUYERS[0], 5_000)
+    expiry = chain.rpc.timestamp() + 7 * 86_400
+    offered: dict[str, Any] = {"certificate_id": str(CERTIFICATE), "price_micro_per_thousand": 1_001}
+    with (
+        Client(service.url, wallet=wallet(BUYERS[0])) as seller,
+        Client(service.url, wallet=wallet(BUYERS[1])) as buyer,
+    ):
+        until(lambda: bool(seller.certificates()))
+        seller.approve_listings()
+        listing = seller.place_listing(side="sell", amount=4_000, expiry=expiry, **offered)
+        name = listing["offer_hash"]
+        assert [row["offer_hash"] for row in buyer.listings(state="open", side="sell")] == [name]
+        bought = buyer.fill_listing(name, 1_500)
+        assert bought["cost_micro"] == 1_502
+        until(lambda: buyer.listing(name)["left"] == 2_500)
+        fill = buyer.listing(name)["fills"][0]
+        assert fill["taker"] == account(BUYERS[1]).lower() and fill["cost_micro"] == 1_502
+        assert fill["tx_hash"] == bought["tx_hash"]
+        assert [int(row["amount"]) for row in buyer.certificates()] == [1_500]
+        steps = buyer.certificate_history(CERTIFICATE)
+        assert [row["event"] for row in steps] == ["minted", "transferred"]
+        money = [row for row in seller.payments() if row["tx_hash"] == bought["tx_hash"]]
+        assert [row["available_micro"] for row in money] == [1_502]
+        seller.cancel_listing(name, on_chain=True)
+        until(lambda: buyer.listing(name)["state"] == "cancelled")
+        with pytest.raises(ApiError) as refused:
+            buyer.fill_listing(name, 1)
+        assert refused.value.status == 409
+
+
+def test_the_commands_save_schedule_and_order_a_bundle(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from typer.testing import CliRunner
+
+    from bitwatt.client import cli_listings, cli_templates
+
+    key = Wallet(Key.of(BUYERS[2]).private.secret)
+    monkeypatch.setenv("BITWATT_URL", service.url)
+    monkeypatch.setattr("bitwatt.client.cli_base.open_wallet", lambda name: key)
+
+    def say(*arguments: str) -> Any:
+        done = CliRunner().invoke(cli_templates.template, [*arguments, "--wallet", "w", "--json"])
+        assert done.exit_code == 0, done.output
+        return json.loads(done.stdout)
+
+    saved = say("save", "nightly", "--quantity", "6", "--limit", "0.05", "--hours", "2", "--green", "50%")
+    assert saved["spec"]["lanes"] * saved["spec"]["duration_slots"] == 6 and saved["revision"] == 1
+    name = saved["id"]
+    again = say("save", "nightly", "--quantity", "8", "--limit", "0.04", "--hours", "2", "--replace", name)
+    assert again["revision"] == 2 and say("show", name)["spec"]["limit_price"] == 40_000
+    assert say("schedule", name, "--from", "+2d-00:00")["maker"] == account(BUYERS[2]).lower()
+    assert name in {row["template_id"] for row in say("due")}
+    assert say("order", name)[0]["template_id"] == name
+    assert say("unschedule", name)["state"] == "not scheduled" and say("due") == []
+    say("delete", name)
+    assert say("list") == []
+    refused = CliRunner().invoke(cli_listings.listing, ["cancel", "0x" + "11" * 32, "--wallet", "w"])
+    assert refused.exit_code == 1 and "bitwatt:" in refused.output
 
 
 def run(service: Service, folder: Path, *arguments: str, **kwargs: Any) -> subprocess.CompletedProcess[str]:

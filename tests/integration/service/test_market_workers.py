@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,10 +29,7 @@ def market(store: Store, tmp_path: Path) -> Iterator[OwnMarket]:
     made = OwnMarket(tmp_path)
     made.serve(store)
     yield made
-    made.gates.close()
-    made.context.close()
-    os.kill(made.pid, signal.SIGKILL)
-    os.waitpid(made.pid, 0)
+    made.close()
 
 
 def until(market: OwnMarket, state: str, seconds: float = 90, crash: bool = False) -> None:
@@ -139,6 +134,37 @@ def test_a_day_without_orders_is_empty_and_without_reports_is_refunded(market: O
     assert results and all(row.outcomes is None for row in results)
     treasury = Treasury(market.book, market.rpc)
     assert all(treasury.ledger(Key.of(name).address)[1] == 0 for name in BUYERS)
+
+
+def test_an_intraday_batch_is_closed_cleared_and_settled(store: Store, tmp_path: Path) -> None:
+    market = OwnMarket(tmp_path, {"intraday_slots": 4, "intraday_every_slots": 4})
+    market.serve(store)
+    try:
+        market.clock.advance_to(START - 3600)
+        until(market, "empty")  # nobody asked for the day
+        start = START + 4 * SLOT
+        market.trade(orders=3, start=start, slots=4)
+        market.clock.advance_to(start - 3600)
+        deadline = time.monotonic() + 90
+        while not (found := [g for g in market.gates_of("intraday", start) if g.state == "finalised"]):
+            assert time.monotonic() < deadline, market.gates_of("intraday", start)
+            market.step()
+            time.sleep(0.02)
+        batch = market.batch(found[0].batch_id or 0)
+        assert (batch.start, batch.slots) == (start, 4) and found[0].orders == 3
+        for slot in range(4):
+            market.deliver(slot, start, batch.batch_id)
+        market.clock.advance_to(start + 4 * SLOT + market.settler._window + market.settler._grace + 60)
+        for _ in range(20):
+            market.step()
+        plan = market.settler._plan(batch)
+        assert plan is not None and plan.chunks
+        due = {(chunk.index, slot) for chunk in plan.chunks for slot in chunk.active_slots}
+        with store.reading() as session:
+            results = session.exec(select(SlotResult).where(SlotResult.batch_id == batch.batch_id)).all()
+        assert {(row.chunk_index, row.slot) for row in results if row.outcomes is not None} == due
+    finally:
+        market.close()
 
 
 def test_gates_close_once_the_lead_begins() -> None:
