@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend.api.problems import plain
+from backend.service import telemetry
 from backend.service.audit_log import request_id
 from backend.service.metrics import REQUEST_SECONDS, REQUESTS
 from backend.store.types import new_id
@@ -68,7 +69,10 @@ class Surround:
             await send(message)
 
         try:
-            await self.app(scope, receive, send_on)
+            if telemetry.is_on():
+                await self._traced(scope, receive, send_on, name)
+            else:
+                await self.app(scope, receive, send_on)
         finally:
             seconds = time.perf_counter() - started
             route = getattr(scope.get("route"), "path", "-")
@@ -89,6 +93,31 @@ class Surround:
                     },
                 )
             request_id.reset(token)
+
+    async def _traced(self, scope: Scope, receive: Receive, send: Send, name: str) -> None:
+        """The request inside a span, the child of the caller's if it has one (`traceparent`)."""
+        status = 500
+
+        async def send_on(message: Message) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await send(message)
+
+        headers = {key: value for key, value in Headers(scope=scope).items() if key.startswith("trace")}
+        with telemetry.span(scope["method"], headers, server=True) as span:
+            try:
+                await self.app(scope, receive, send_on)
+            finally:
+                route = getattr(scope.get("route"), "path", "-")
+                span.name(f"{scope['method']} {route}")
+                span.set(
+                    http__request__method=scope["method"],
+                    http__route=route,
+                    http__response__status_code=status,
+                    bitwatt__request_id=name,
+                )
+                if status >= 500:
+                    span.failed(str(status))
 
 
 def _asked(scope: Scope, status: int) -> str:

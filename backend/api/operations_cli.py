@@ -71,7 +71,7 @@ def worker_command(
         signal.signal(number, lambda *_: stop.set())
     try:
         with ExitStack() as stack:
-            context = stack.enter_context(serving.opened(settings, None, index=index))
+            context = stack.enter_context(serving.opened(settings, None, index=index, part="worker"))
             if metrics_port:
                 start_http_server(metrics_port, "127.0.0.1")
             stack.enter_context(working(context, names, serving.count_step))

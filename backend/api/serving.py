@@ -20,7 +20,7 @@ from backend.api.beside import siblings
 from backend.chain.addressbook import load_book
 from backend.chain.errors import FieldError
 from backend.chain.rpc import Rpc
-from backend.service import dev_chain
+from backend.service import dev_chain, telemetry
 from backend.service.context import ChainLink, Context
 from backend.service.indexer.follow import Indexer
 from backend.service.metrics import INDEXED_BLOCK, INDEXED_EVENTS, REORGS, TASK_SECONDS, TASK_STEPS
@@ -97,7 +97,7 @@ def count_step(task: str, seconds: float, failed: bool) -> None:
 
 @contextmanager
 def opened(
-    settings: Settings, out: Path | None, *, index: bool = True, workers: bool = False
+    settings: Settings, out: Path | None, *, index: bool = True, workers: bool = False, part: str = "api"
 ) -> Iterator[Context]:
     """A context with a migrated database, a chain that is followed, and background tasks."""
     with ExitStack() as stack:
@@ -109,6 +109,7 @@ def opened(
         migrate.upgrade(engine)
         context = Context(settings, Store(engine), Vault(settings), link=link)
         stack.callback(context.close)
+        stack.enter_context(telemetry.exporting(settings, part))
         if index:
             stack.enter_context(following(context))
         if workers:

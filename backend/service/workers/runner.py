@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from sqlalchemy.exc import SQLAlchemyError
 
 from backend.chain.errors import ChainError
+from backend.service import telemetry
 from backend.service.errors import ServiceError
 from backend.service.workers import leases
 from backend.service.workers.leases import LeaseLost
@@ -109,7 +110,10 @@ class Runner:
             if name not in self._held:
                 task.begin()
                 self._held.add(name)
+            began = time.time_ns()
             more = task.step()
+            if more:
+                telemetry.record(f"task {task.name}", began)
             failed = False
             return more
         except LeaseLost:
