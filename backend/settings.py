@@ -77,7 +77,76 @@ class Settings(BaseSettings):
     fee_bump_seconds: int = Field(default=30, ge=1)
     lease_seconds: int = Field(default=30, ge=3, le=600)
 
+    # flexibility market
+    flex_time_zone: str = Field(default="Asia/Shanghai", description="whose local days are traded")
+    flex_day_ahead_hour: int = Field(default=12, ge=0, le=23, description="local hour of the day before")
+    flex_real_time_lead_seconds: int = Field(default=3600, ge=0, le=86_400)
+    flex_receipt_seconds: int = Field(default=900, ge=1, le=86_400, description="time to answer an event")
+    flex_telemetry_seconds: int = Field(default=7200, ge=0, le=7 * 86_400, description="wait for readings")
+
     # OpenTelemetry
     otlp_endpoint: str | None = Field(default=None, description="URL of a collector (OTLP over HTTP)")
     otlp_sample_ratio: float = Field(default=0.1, ge=0, le=1, description="share of requests traced")
     otlp_metrics_seconds: int = Field(default=30, ge=1, le=3600)
+
+    # web
+    frontend: Path | None = None
+    log_level: str = "INFO"
+    log_json: bool = True
+
+    @field_validator("public_origin")
+    @classmethod
+    def _origin_only(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.netloc or parts.path not in ("", "/"):
+            raise ValueError("public_origin must be scheme://host[:port] and nothing else")
+        return f"{parts.scheme}://{parts.netloc}"
+
+    @model_validator(mode="after")
+    def _refuse_default_secrets(self) -> Self:
+        if self.chain_id != DEV_CHAIN_ID and self.secret.get_secret_value() == DEV_SECRET:
+            raise ValueError(
+                f"secret is the default one, which is refused off chain {DEV_CHAIN_ID}: "
+                "set BITWATT_SECRET to at least 32 random characters"
+            )
+        if len(self.secret.get_secret_value()) < 32:
+            raise ValueError("secret is shorter than 32 characters: set BITWATT_SECRET to a longer one")
+        if self.demo_login and self.chain_id != DEV_CHAIN_ID:
+            raise ValueError(f"demo_login is for chain {DEV_CHAIN_ID} only: switch it off")
+        if self.dev_keys and self.chain_id != DEV_CHAIN_ID:
+            raise ValueError(f"dev_keys is for chain {DEV_CHAIN_ID} only: name a keystore")
+        if self.webhook_private_hosts and self.chain_id != DEV_CHAIN_ID:
+            raise ValueError(f"webhook_private_hosts is for chain {DEV_CHAIN_ID} only: switch it off")
+        if self.chain_id != DEV_CHAIN_ID and self.rpc_url is None:
+            raise ValueError(f"rpc_url is missing: off chain {DEV_CHAIN_ID} there is no embedded chain")
+        return self
+
+    @property
+    def is_dev(self) -> bool:
+        """Whether this is the dev chain (31337), where faucets and default secrets are allowed."""
+        return self.chain_id == DEV_CHAIN_ID
+
+    @property
+    def domain(self) -> str:
+        """Host[:port] that wallets must see in a sign-in message (EIP-4361 `domain`)."""
+        return urlsplit(self.public_origin).netloc
+
+    @property
+    def secure_cookies(self) -> bool:
+        """Whether cookies carry `Secure`: always under https."""
+        return self.public_origin.startswith("https://")
+
+    def shown(self) -> dict[str, object]:
+        """The settings an operator may see; secrets and credentials in URLs are masked."""
+        out: dict[str, object] = json.loads(self.model_dump_json(exclude={"secret", "keystore_password"}))
+        for name in ("database_url", "rpc_url"):
+            url = out.get(name)
+            if isinstance(url, str) and "@" in url:
+                out[name] = f"{url.split('://')[0]}://***@{url.rsplit('@', 1)[1]}"
+        return out
+
+
+@lru_cache(maxsize=1)
+def settings_from_environment() -> Settings:
+    """The process's settings, read once."""
+    return Settings()

@@ -34,6 +34,7 @@ from backend.api.routers import (
     orders,
     organisation,
     planning,
+    readings,
     reports,
     sessions,
     stream,
@@ -48,7 +49,7 @@ ROUTERS = tuple(
     for module in (
         market, planning, jobs, batches, orders, offers, templates, agreements, invoices, certificates,
         listings, lookup,
-        reports, evidence, stream, sessions, organisation, webhooks, flex, flex_market, health,
+        reports, evidence, readings, stream, sessions, organisation, webhooks, flex, flex_market, health,
     )
 )  # fmt: skip
 _DESCRIPTION = """\

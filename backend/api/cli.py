@@ -130,10 +130,11 @@ def reindex_command(
     database_url: Database = None,
     rpc: RpcUrl = None,
     book: Book = None,
+    archive: ArchivePath = None,
     out: Out = None,
     as_json: Annotated[bool, typer.Option("--json", help="the result as JSON")] = False,
 ) -> None:
-    """Empty what the chain can fill and fill it again; signed messages that came by the API stay."""
+    """Empty what chain and archive can fill and fill it again; signed messages that came by the API stay."""
     import time
 
     from sqlalchemy.exc import SQLAlchemyError
@@ -143,10 +144,11 @@ def reindex_command(
     from backend.chain.rpc import Rpc
     from backend.service.dev_chain import NotServable
     from backend.service.indexer import follow
+    from backend.service.readings import fill_all
     from backend.store import migrate
     from backend.store.engine import Store, make_engine
 
-    settings = settings_of(database_url, rpc, book, None, out)
+    settings = settings_of(database_url, rpc, book, archive, out)
     if rpc is None and settings.rpc_url is None and out is None:
         typer.echo("bitwatt: which chain? give --rpc and --book, or --out", err=True)
         raise typer.Exit(2)
@@ -157,6 +159,8 @@ def reindex_command(
         started = time.perf_counter()
         with serving.chain_link(settings, out.resolve() if out else None) as link, Rpc(link.rpc_url) as node:
             last = follow.reindex(Store(engine), node, link.book, settings)
+            if settings.archive is not None:
+                fill_all(Store(engine), settings.archive)
         seconds = round(time.perf_counter() - started, 3)
         engine.dispose()
     except (ChainError, NotServable, SQLAlchemyError, OSError) as error:

@@ -302,6 +302,11 @@ class Methods:
         yield from self._session()
         return (yield from pages("/deliveries", side=side))
 
+    @operation
+    def readings(self, meter_id: int, *, start: int = 0, end: int = 1 << 40) -> Operation[list[Json]]:
+        """Readings of a meter that begin in [start, end), oldest first."""
+        return (yield from pages("/readings", meter_id=meter_id, start=start, end=end))
+
     # --- certificates ------------------------------------------------------------
     @operation
     def certificates(self) -> Operation[list[Json]]:

@@ -202,6 +202,22 @@ class EventOut(Answer):
     arguments: dict[str, object]
 
 
+class MeterReadingOut(Answer):
+    """A reading under a report. Quantities in mWh or resource-milliseconds."""
+
+    meter_id: int
+    kind: int = Field(description="1 generation, 2 site import, 3 IT energy of a job, 4 compute delivered")
+    seq: int
+    start: Seconds
+    end: Seconds
+    agreement_id: Digits
+    quantity: Digits
+    register_value: Digits = Field(description="word `register`: running sum of the meter's quantities")
+    quality: int = Field(description="0 actual, 1 estimated, 2 substituted, 3 missing, 4 edited")
+    report_start: Seconds = Field(description="start of the report it is under")
+    leaf_index: int = Field(description="its place in the report's tree")
+
+
 class ReadingProof(Answer):
     """A signed reading, the twelve words of its leaf, and its path. Quantities in mWh or
     resource-milliseconds.

@@ -17,6 +17,7 @@ from backend.store.bulk import Row, insert_all
 from backend.store.engine import Store
 from backend.store.market import ComputeOfferRow, OrderRow, PowerOfferRow
 from backend.store.operations import IndexedBlock, IndexedChain
+from backend.store.readings import MeterReading, ReadingsTaken
 
 _MAX = (1 << 63) - 1
 
@@ -131,6 +132,7 @@ def roll_back(store: Store, fork: int, expected: int | None) -> None:
         )
         for table in t.ROWS_BY_BLOCK:
             session.execute(delete(table).where(table.block_number > fork))  # type: ignore[attr-defined]
+        forget_readings_above(session, fork)
         for messages in (OrderRow, ComputeOfferRow, PowerOfferRow):
             session.execute(delete(messages).where(col(messages.first_block) > fork))
         session.execute(
@@ -145,6 +147,12 @@ def roll_back(store: Store, fork: int, expected: int | None) -> None:
         for address in touched:
             _recount(session, address)
         session.execute(delete(IndexedBlock).where(col(IndexedBlock.number) > fork))
+
+
+def forget_readings_above(session: Session, fork: int) -> None:
+    """Takes out the readings of reports that are gone; whoever fills the table finds the new ones."""
+    for readings in (MeterReading, ReadingsTaken):
+        session.execute(delete(readings).where(col(readings.block_number) > fork))
 
 
 def _recount(session: Session, address: str) -> None:
@@ -169,7 +177,9 @@ def _recount(session: Session, address: str) -> None:
 def forget_all(store: Store) -> None:
     """Empties every table that the chain can fill again."""
     with store.writing() as session:
-        emptied: tuple[type[SQLModel], ...] = (*t.ROWS_BY_BLOCK, t.Account, IndexedBlock, IndexedChain)
+        emptied: tuple[type[SQLModel], ...] = (
+            *t.ROWS_BY_BLOCK, t.Account, MeterReading, ReadingsTaken, IndexedBlock, IndexedChain,
+        )  # fmt: skip
         for table in emptied:
             session.execute(delete(table))
         for messages in (OrderRow, ComputeOfferRow, PowerOfferRow):

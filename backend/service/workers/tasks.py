@@ -19,7 +19,7 @@ from backend.service.workers.notifier import Notifier
 from backend.service.workers.runner import Runner, Task, lease_of
 from backend.settings import Settings
 
-NAMES = ("jobs", "notifier", "housekeeping", "sender", "gates", "settlement", "flex")
+NAMES = ("jobs", "notifier", "housekeeping", "readings", "sender", "gates", "settlement", "flex")
 NEED_KEY = frozenset({"sender", "gates", "settlement", "flex"})
 """Tasks that send transactions; they need the solver's key and an archive."""
 
@@ -31,7 +31,10 @@ Guard = Callable[[Session], None]
 def possible(settings: Settings) -> tuple[str, ...]:
     """The tasks that these settings allow."""
     able = (settings.keystore is not None or settings.dev_keys) and settings.archive is not None
-    return tuple(name for name in NAMES if able or name not in NEED_KEY)
+    left_out = frozenset() if able else NEED_KEY
+    if settings.archive is None:
+        left_out |= {"readings"}
+    return tuple(name for name in NAMES if name not in left_out)
 
 
 class MissingKey(Exception):
@@ -50,6 +53,14 @@ def _notifier(context: Context, guard: Guard) -> Task:
 
 def _housekeeping(context: Context, guard: Guard) -> Task:
     return Task("housekeeping", lambda: sweep(context), 60.0)
+
+
+def _readings(context: Context, guard: Guard) -> Task:
+    from backend.service.readings import ReadingsFiller
+
+    if context.settings.archive is None:
+        raise MissingKey("readings come out of the archive: name it, or leave this task out")
+    return Task("readings", ReadingsFiller(context.store, context.settings.archive).step, 2.0)
 
 
 def _secret(context: Context) -> bytes:
@@ -124,6 +135,7 @@ _MAKERS: dict[str, Callable[[Context, Guard], Task]] = {
     "jobs": _jobs,
     "notifier": _notifier,
     "housekeeping": _housekeeping,
+    "readings": _readings,
     "sender": _sender,
     "gates": _gates,
     "settlement": _settlement,
