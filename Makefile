@@ -167,6 +167,9 @@ campaign-oracle: build ## the oracle's long runs: 96 slots of trouble, 50 kills
 	@BITWATT_DAY_SLOTS=96 $(BIN)/python -m pytest -p no:ape_test -n 0 tests/integration/test_oracle_day.py
 	@BITWATT_KILLS=50 $(BIN)/python -m pytest -p no:ape_test -n 0 tests/integration/test_oracle_chaos.py
 
+campaign-service: build ## five minutes of killed processes under load; BITWATT_KILL_SECONDS=... for another time
+	@BITWATT_KILL_SECONDS=$${BITWATT_KILL_SECONDS:-300} $(BIN)/python -m pytest -p no:ape_test -n 0 -s tests/integration/service/test_killed.py
+
 bench: build ## the figures of the engine and the oracle, as JSON
 	@$(BIN)/bitwatt bench clearing --orders 1000 --json
 	@$(BIN)/bitwatt bench oracle --json

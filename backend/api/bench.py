@@ -38,10 +38,10 @@ def main(
     connections: Annotated[int, typer.Option(help="open at the same time")] = 32,
     processes: Annotated[int, typer.Option(help="API processes behind one port")] = 1,
     events: Annotated[int, typer.Option(help="contract events to index")] = 20_000,
-    parts: Annotated[str, typer.Option(help="which of them")] = "intake,reads,indexer,start",
+    parts: Annotated[str, typer.Option(help="which of them")] = "intake,quotes,reads,indexer,start",
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON document")] = False,
 ) -> None:
-    """Measures intake, reads, indexing and start-up on this machine (targets: docs/operations.md)."""
+    """Measures intake, quotes, reads, indexing and start-up on this machine (goals: docs/operations.md)."""
     wanted = set(parts.split(","))
     figures: Figures = {"cores": os.cpu_count(), "processes": processes, "connections": connections}
     with ExitStack() as stack:
@@ -50,6 +50,8 @@ def main(
         world = _World(stack, folder, processes)
         if "intake" in wanted:
             figures |= _intake(world, seconds, connections)
+        if "quotes" in wanted:
+            figures |= _quotes(world, seconds)
         if "reads" in wanted:
             figures |= _reads(world, seconds, connections)
         if "start" in wanted:
@@ -274,6 +276,29 @@ def _intake(world: _World, seconds: float, connections: int) -> Figures:
 def _require_all_ok(name: str, figures: Figures) -> None:
     if figures["ok"] < figures["total"] * 0.999:
         raise typer.BadParameter(f"{name}: {figures['not_ok']} of {figures['total']} were refused: {figures}")
+
+
+def _quotes(world: _World, seconds: float) -> Figures:
+    """Quotes of windows of up to a week, one after the other, at the prices of a whole day's batch."""
+    from backend.api.bench_events import cleared_day
+
+    start = cleared_day(world.database)
+    bodies = world.folder / "quotes.jsonl"
+    with bodies.open("w") as stream:
+        for n in range(500):
+            first = start + 900 * (n % 96)
+            ask = {
+                "class_id": n % 4, "lanes": 1 + n % 64, "duration_slots": 1 + n % 24, "start": first,
+                "deadline": first + 86_400 * (1 + n % 7), "min_green_bps": 100 * (n % 100),
+                "limit_price": 40_000 + 100 * n,
+            }  # fmt: skip
+            stream.write(json.dumps(ask) + "\n")
+    common = {"method": "POST", "headers": {"content-type": "application/json"}, "bodies": str(bodies)}
+    with world.serving() as url:
+        _load(url=f"{url}/api/v1/quotes", amount=50, connections=1, **common)
+        found = _load(url=f"{url}/api/v1/quotes", seconds=seconds / 2, connections=1, **common)
+    _require_all_ok("quotes", found)
+    return {f"quote_{name}": found[name] for name in ("p50_ms", "p99_ms")}
 
 
 def _reads(world: _World, seconds: float, connections: int) -> Figures:

@@ -27,7 +27,7 @@ _OPEN_READS = (
     "/batches/{batch_id}/prices /batches/{batch_id}/curves /agreements /agreements/{agreement} "
     "/plants/{plant_id}/deliveries /certificates/{certificate_id}/history /certificates/retirements /reports "
     "/reports/{start} /reports/{start}/readings /reports/{start}/outcomes "
-    "/events /archive/{kind}/{digest} /stream /listings /listings/{offer_hash} "
+    "/readings /events /archive/{kind}/{digest} /stream /listings /listings/{offer_hash} "
     "/search /transactions/{tx_hash} /cleared-orders/{order_hash}"
 )
 _OPEN_POSTS = "/quotes /session/nonce /session /session/demo /oauth/token"
