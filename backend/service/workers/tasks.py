@@ -122,6 +122,7 @@ def _settlement(context: Context, guard: Guard) -> Task:
 
 def _flex(context: Context, guard: Guard) -> Task:
     from backend.service.workers.flex import FlexKeeper
+    from oracle.archive import Archive
 
     if "FlexMarket" not in context.chain.book.contracts:  # deployed before there was one
         return Task("flex", lambda: False, 60.0)

@@ -6,8 +6,8 @@ from alembic import op
 
 from backend.store.types import where_set
 
-revision = "0006"
-down_revision = "0005"
+revision = "0007"
+down_revision = "0006_flex_periods"
 branch_labels = None
 depends_on = None
 _INDEXES = {"bundle_order_first_block": ["first_block"], "bundle_order_template": ["template_id", "start"]}
