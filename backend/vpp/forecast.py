@@ -8,12 +8,13 @@ last known value. `horizon` says how many intervals before delivery that is: a d
 interval for rolling.
 
 A model counts only as far as it has earned: the last weeks of the training time are forecast first, each
-quantile takes the mix of model and persistence with the least pinball loss there, and the band is widened
-or narrowed to hold 80 % of them (conformalised quantile regression).
+quantile takes the mix of model and simple guess that did best there in its worst week, and the band is
+widened or narrowed to hold 80 % of them (conformalised quantile regression).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -27,7 +28,9 @@ from backend.vpp.spot import Ints
 
 QUANTILES = (0.1, 0.5, 0.9)
 SEED = 7
-TRUSTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+PROVING_DAYS = 14
+"""A model that learned from fewer days has proven nothing: the simple guess stands alone."""
+TRUSTS = tuple(n / 10 for n in range(11))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,19 +119,31 @@ def _model(table: Floats, target: Floats, base: Floats, train: slice, test: slic
     return found
 
 
-def persistence(series: Series, train: slice, test: slice, horizon: int) -> Floats:
-    """The last known value, with the quantiles of its errors over `train` around it."""
-    lagged = _lag(series.values, horizon)
-    spread = np.nanquantile((series.values - lagged)[train], QUANTILES)
-    naive: Floats = lagged[test][:, None] + spread[None]
-    naive[:, 1] = lagged[test]
-    return naive
+def simple(series: Series, train: slice, test: slice, horizon: int) -> list[Floats]:
+    """The simple guesses: the last known value, and the source's forecast a day ahead; each with the
+    quantiles of its errors over `train` around it.
+    """
+    day = 86_400 // series.step
+    last = _lag(series.values, horizon)
+    guesses = [last]
+    if series.reference is not None and horizon >= day:
+        guesses.append(np.where(np.isfinite(series.reference), series.reference, last))
+    found = []
+    for guess in guesses:
+        spread = np.nanquantile((series.values - guess)[train], QUANTILES)
+        table: Floats = guess[test][:, None] + spread[None]
+        table[:, 1] = guess[test]
+        found.append(table)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """How far each quantile trusts the model, and what is added to the band's ends, in the series' unit."""
+    """Which simple guess stands beside the model, how far each quantile trusts the model, and what is added
+    to the band's ends, in the series' unit.
+    """
 
+    guess: int
     trust: tuple[float, ...]
     margin: float
 
@@ -142,19 +157,34 @@ def _mixed(model: Floats, naive: Floats, mix: Mix) -> Floats:
     return found
 
 
-def _earned(actual: Floats, model: Floats, naive: Floats) -> Mix:
-    """The mix that would have been best."""
-    good = np.isfinite(actual) & np.isfinite(model).all(axis=1) & np.isfinite(naive).all(axis=1)
-    actual, model, naive = actual[good], model[good], naive[good]
+def _earned(actual: Floats, model: Floats, guesses: list[Floats], trusts: Sequence[float]) -> Mix:
+    """The mix that would have served best in the worst week: where the model lost against the simple guess
+    in some week, it is trusted less.
+    """
+    good = np.isfinite(actual) & np.isfinite(model).all(axis=1)
+    for table in guesses:
+        good &= np.isfinite(table).all(axis=1)
+    actual, model, guesses = actual[good], model[good], [table[good] for table in guesses]
     if len(actual) < 96:
-        return Mix((1.0,) * len(QUANTILES), 0.0)
+        return Mix(0, (1.0,) * len(QUANTILES), 0.0)
+    guess = int(np.argmin([_pinball(actual, table[:, 1], 0.5) for table in guesses]))
+    naive = guesses[guess]
+    weeks = np.array_split(np.arange(len(actual)), 3)
     trust = []
     for n, q in enumerate(QUANTILES):
-        losses = [_pinball(actual, w * model[:, n] + (1 - w) * naive[:, n], q) for w in TRUSTS]
-        trust.append(TRUSTS[int(np.argmin(losses))])
-    plain = _mixed(model, naive, Mix(tuple(trust), 0.0))
+        worst = []
+        for w in trusts:
+            mixed = w * model[:, n] + (1 - w) * naive[:, n]
+            worst.append(
+                max(
+                    _pinball(actual[i], mixed[i], q) / max(_pinball(actual[i], naive[i, n], q), 1e-9)
+                    for i in weeks
+                )
+            )
+        trust.append(trusts[int(np.argmin(worst))])
+    plain = _mixed(model, naive, Mix(guess, tuple(trust), 0.0))
     outside = np.maximum(plain[:, 0] - actual, actual - plain[:, -1])
-    return Mix(tuple(trust), float(np.quantile(outside, QUANTILES[-1] - QUANTILES[0])))
+    return Mix(guess, tuple(trust), float(np.quantile(outside, QUANTILES[-1] - QUANTILES[0])))
 
 
 def fit_predict(series: Series, train: slice, test: slice, horizon: int) -> Forecast:
@@ -167,9 +197,11 @@ def fit_predict(series: Series, train: slice, test: slice, horizon: int) -> Fore
     held = slice(train.stop - min(21 * day, (train.stop - train.start) // 3), train.stop)
     head = slice(train.start, held.start - horizon + 1)
     tried = _model(table, series.values, base, head, held)
-    mix = _earned(series.values[held], tried, persistence(series, head, held, horizon))
+    proven = train.stop - train.start >= PROVING_DAYS * day
+    trusts = TRUSTS if proven else (0.0,)
+    mix = _earned(series.values[held], tried, simple(series, head, held, horizon), trusts)
     model = _model(table, series.values, base, train, test)
-    found = _mixed(model, persistence(series, train, test, horizon), mix)
+    found = _mixed(model, simple(series, train, test, horizon)[mix.guess], mix)
     low = float(np.nanmin(series.values[train]))
     return Forecast(np.arange(test.start, test.stop), np.maximum(found, low) if low >= 0 else found)
 

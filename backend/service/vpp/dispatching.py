@@ -205,6 +205,14 @@ def answer(
     return row
 
 
+def heard(session: Session, event_id: str, at: int) -> None:
+    """A VEN's report on an event is its receipt; one that is answered already stays as it is."""
+    row = session.get(FlexEvent, event_id, with_for_update=True)
+    if row is not None and row.state in (State.SENT, State.NO_RECEIPT):
+        row.state, row.reason, row.answered_at = _next(row, State.ACKED), "reported by OpenADR", at
+        session.add(row)
+
+
 def told_wh(event: FlexEvent, start: int) -> int:
     """Wh an event asks for in the slot that starts then."""
     n = (start - event.start) // event.slot_seconds

@@ -22,12 +22,14 @@ from sqlmodel import Session, col, select
 from backend.service.access import Principal, Scope
 from backend.service.audit_log import record
 from backend.service.errors import Conflict, Forbidden, Invalid, NotFound
+from backend.service.vpp import dispatching
 from backend.service.webhooks import check_url, resolve
 from backend.settings import Settings
-from backend.store.flex import OpenAdrObject
+from backend.store.flex import FlexEvent, FlexResource, OpenAdrObject
 
 Body = dict[str, Any]
 CALLBACK_SECONDS = 5.0
+DISPATCH_PROGRAM, MARKET_CLIENT = "bitwatt-dispatch", "market"
 MOST_PER_PAGE = 50
 _DURATION = re.compile(r"^-?P(?=.)(\d+Y)?(\d+M)?(\d+W)?(\d+D)?(T(?=.)(\d+H)?(\d+M)?(\d+(\.\d+)?S)?)?$")
 
@@ -228,6 +230,10 @@ def add(session: Session, who: Principal, kind: str, body: Body, settings: Setti
     )  # fmt: skip
     session.add(row)
     session.flush()
+    if kind == "reports":
+        about = session.get_one(OpenAdrObject, str(parent))
+        if about.client == MARKET_CLIENT:  # a VEN that reports on a dispatch has received it
+            dispatching.heard(session, about.name, now)
     record(session, who, f"openadr.{kind}_added", row.id, name=name)
     return row
 
@@ -274,6 +280,46 @@ def remove(session: Session, who: Principal, kind: str, object_id: str) -> Body:
     session.delete(row)
     record(session, who, f"openadr.{kind}_removed", object_id)
     return was
+
+
+def mirror(session: Session, event: FlexEvent) -> None:
+    """Shows a dispatch of the market to the VENs of its aggregator whose target is the resource's metering
+    point: an event of the program `bitwatt-dispatch`, set-points in kW.
+    """
+    now = int(time.time())
+    own = OpenAdrObject.organisation_id == event.aggregator_id
+    program = session.exec(
+        select(OpenAdrObject).where(
+            own, OpenAdrObject.kind == "programs", OpenAdrObject.name == DISPATCH_PROGRAM
+        )
+    ).first()
+    if program is None:
+        program = OpenAdrObject(
+            organisation_id=event.aggregator_id, kind="programs", client=MARKET_CLIENT,
+            name=DISPATCH_PROGRAM, body={"programName": DISPATCH_PROGRAM}, created_at=now, modified_at=now,
+        )  # fmt: skip
+        session.add(program)
+        session.flush()
+    kind = "DISPATCH_SETPOINT"
+    body: Body = {
+        "programID": program.id,
+        "eventName": event.id,
+        "targets": [session.get_one(FlexResource, event.resource_id).metering_point],
+        "payloadDescriptors": [
+            {"objectType": "EVENT_PAYLOAD_DESCRIPTOR", "payloadType": kind, "units": "KW"}
+        ],
+        "intervalPeriod": {"start": _iso(event.start), "duration": f"PT{event.slot_seconds}S"},
+        "intervals": [
+            {"id": n, "payloads": [{"type": kind, "values": [watts / 1000]}]}
+            for n, watts in enumerate(event.set_w)
+        ],
+    }
+    session.add(
+        OpenAdrObject(
+            organisation_id=event.aggregator_id, kind="events", client=MARKET_CLIENT, name=event.id,
+            parent_id=program.id, body=body, created_at=now, modified_at=now,
+        )
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

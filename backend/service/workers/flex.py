@@ -21,7 +21,7 @@ from backend.chain.flex import FlexMarket
 from backend.chain.plan import Call
 from backend.service import outbox
 from backend.service.context import Context
-from backend.service.vpp import dispatching, ledger, measuring, periods
+from backend.service.vpp import dispatching, ledger, measuring, openadr, periods
 from backend.service.vpp.capacity import payer_of
 from backend.service.vpp.clearing import Cleared, clear_energy, clear_offers, needs
 from backend.service.vpp.registry import certificate_in_force
@@ -58,8 +58,8 @@ class FlexKeeper:
         self._guard = guard
         self._terms = Terms.of(context.settings)
         link = context.chain
-        self._treasury = Treasury(link.book, link.rpc())
-        self._market = FlexMarket(link.book, link.rpc())
+        rpc = link.new_rpc()  # this task's own: it is made in one thread and works in another
+        self._treasury, self._market = Treasury(link.book, rpc), FlexMarket(link.book, rpc)
         self._window: int = self._market.read("disputeWindow")
         self._arbiter_window: int = self._market.read("arbiterWindow")
 
@@ -308,6 +308,7 @@ class FlexKeeper:
                     "event_id": event.id, "resource_id": event.resource_id, "start": event.start,
                     "slot_seconds": event.slot_seconds, "set_w": event.set_w, "deadline": event.deadline,
                 }  # fmt: skip
+                openadr.mirror(session, event)
                 for organisation in dispatching.receivers(session, event):
                     tell(session, organisation, "flex.event_sent", f"flex-event-{event.id}", said)
             late = dispatching.time_out(session, now)

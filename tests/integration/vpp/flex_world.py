@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from coincurve import PrivateKey
+from fastapi.testclient import TestClient
 
 from backend.api.app import make_app
 from backend.chain.addressbook import save_book
@@ -24,14 +25,17 @@ from backend.chain.flex import FlexMarket
 from backend.chain.keccak import checksum_address
 from backend.chain.plan import Call, Sender
 from backend.chain.rpc import Rpc
+from backend.service.access import Principal, Scope
 from backend.service.context import ChainLink, Context
 from backend.service.indexer.follow import Indexer
+from backend.service.organisations import make_client
 from backend.service.outbox import OutboxSender
 from backend.service.secrets import Vault
 from backend.service.signers import dev_secret
 from backend.service.workers.flex import FlexKeeper
 from backend.settings import Settings
 from backend.store.engine import Store
+from backend.store.flex import OpenAdrObject
 from backend.vpp.calendar import TradingDay, trading_day
 from oracle.archive import Archive
 from tests.unit.api.callers import ORIGIN, Caller, Key, World
@@ -139,6 +143,23 @@ class FlexWorld:
             made = self.callers["agg one"].post("/flex/transactions/trust")
             assert made.status_code == 200, made.text
             self.send_transaction(name, made.json())
+
+    def ven(self, owner: str, target: str) -> TestClient:
+        """A VEN of a party's organisation with one target, which its business logic gave it."""
+        with self.store.writing() as session:
+            who = Principal("wallet:0x", self.organisation(owner), "unlimited", scopes=frozenset(Scope))
+            scopes = [Scope.FLEX_READ]
+            client, secret = make_client(session, self.context.vault, who, "ven", scopes)
+        http = TestClient(self.app, base_url=ORIGIN)
+        token = http.post("/openadr3/auth/token", data={"grant_type": "client_credentials"},
+                          auth=(client.id, secret)).json()["access_token"]  # fmt: skip
+        http.headers["Authorization"] = f"Bearer {token}"
+        made = http.post("/openadr3/vens", json={"venName": "site"}).json()
+        with self.store.writing() as session:
+            row = session.get_one(OpenAdrObject, made["id"])
+            row.body = row.body | {"targets": [target]}
+            session.add(row)
+        return http
 
     # --- what parties do ----------------------------------------------------------
     def post(self, name: str, path: str, body: dict[str, Any]) -> dict[str, Any]:

@@ -73,14 +73,22 @@ def test_a_day_from_bids_to_paid_members(flex: FlexWorld) -> None:
     assert flex.post("member", f"/events/{seen[0]['id']}/receipt", {"accepted": True})["state"] == "ACKED"
     again = flex.callers["member"].post(f"/flex/events/{seen[0]['id']}/receipt", {"accepted": False})
     assert again.status_code == 409
+    ven = flex.ven("agg one", "MP-1")  # the aggregator's own site listens by OpenADR
+    (mirrored,) = ven.get("/openadr3/events").json()
+    assert mirrored["eventName"] == events[own]["id"] and len(mirrored["intervals"]) == 4
+    watts = [i["payloads"][0]["values"][0] * 1000 for i in mirrored["intervals"]]
+    assert watts == events[own]["set_w"]
     flex.clock.advance_to(events[own]["deadline"] + 1)
     flex.step()
     assert (
         flex.callers["agg one"].get(f"/flex/events?resource_id={own}").json()["items"][0]["state"]
         == "NO_RECEIPT"
     )
-    late = flex.post("agg one", f"/events/{events[own]['id']}/receipt", {"accepted": False, "reason": "busy"})
-    assert late["state"] == "REJECTED"
+    report = {"eventID": mirrored["id"], "clientName": "site", "resources": [{"resourceName": "ALL"}]}
+    assert ven.post("/openadr3/reports", json=report).status_code == 201
+    assert flex.items("agg one", f"/events?resource_id={own}")[0]["state"] == "ACKED"
+    late = flex.callers["agg one"].post(f"/flex/events/{events[own]['id']}/receipt", {"accepted": False})
+    assert late.status_code == 409
 
     shed = dict.fromkeys(SLOTS, 1000000)
     flex.tell("agg one", own, flex.day.start, flex.today_w(shed))
