@@ -8,12 +8,12 @@ interval is not believed. False alarm: a reading of a series as it is, that is n
 from __future__ import annotations
 
 import random
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from oracle.wire.memory import Memory
 from oracle.wire.reading import NO_AGREEMENT, Reading
-from oracle.wire.screen import WINDOW, Metered, contiguous, fingerprint, keep, screen
+from oracle.wire.screen import Metered, screen
 
 SENTINEL_MWH = 65_535_000
 HISTORY = 4 * 96
@@ -30,43 +30,11 @@ class Plant:
     values: tuple[int, ...]
 
 
-class Memory:
-    """Earlier reports, as the screening asks for them."""
-
-    def __init__(self) -> None:
-        self._tails: defaultdict[int, list[Reading]] = defaultdict(list)
-        self._marks: dict[int, tuple[int, int]] = {}
-
-    def tail(self, meter_id: int) -> Sequence[Reading]:
-        """The last readings of a meter."""
-        return self._tails[meter_id]
-
-    def origin(self, mark: int) -> tuple[int, int] | None:
-        """Where a shape was seen first."""
-        return self._marks.get(mark)
-
-    def storage(self) -> frozenset[int]:
-        """No plant here has storage."""
-        return frozenset()
-
-    def register(self, meter_id: int, kind: int) -> int:
-        """Storage registers: none."""
-        return 0
-
-    def milli_vcu(self, meter_id: int) -> int | None:
-        """No machine here."""
-        return None
-
-    def doubted(self, items: Sequence[Reading], meters: Mapping[int, Metered]) -> set[int]:
-        """Meters whose reading of this report is not believed; takes the report in."""
-        found = screen(items, meters, self)
-        for item in sorted(items, key=lambda item: item.meter_id):
-            tail = self._tails[item.meter_id]
-            mark = fingerprint(contiguous(tail, item)[-WINDOW:], meters[item.meter_id])
-            if mark is not None:
-                self._marks.setdefault(mark, (item.meter_id, item.end))
-            keep(tail, item)
-        return {meter for meter, _ in found}
+def _doubted(memory: Memory, items: Sequence[Reading], meters: Mapping[int, Metered]) -> set[int]:
+    """Meters whose reading of this report is not believed; takes the report in."""
+    found = screen(items, meters, memory)
+    memory.absorb(items, meters)
+    return {meter for meter, _ in found}
 
 
 def _reading(meter_id: int, slot: int, quantity: int, slot_seconds: int) -> Reading:
@@ -87,7 +55,7 @@ def false_alarms(plants: Sequence[Plant]) -> tuple[int, int]:
                 for number, plant in enumerate(group)
                 if slot < len(plant.values)
             ]
-            alarms, total = alarms + len(memory.doubted(items, meters)), total + len(items)
+            alarms, total = alarms + len(_doubted(memory, items, meters)), total + len(items)
     return alarms, total
 
 
@@ -172,7 +140,7 @@ def caught(plant: Plant, other: Plant, fault: Fault, chance: random.Random) -> b
             _reading(2, slot, other.values[slot], plant.slot_seconds),
             _reading(1, slot, own, plant.slot_seconds),
         ]
-        doubted = memory.doubted(items, meters)
+        doubted = _doubted(memory, items, meters)
         hit = hit or (slot >= at and bool(doubted))
     return hit
 
