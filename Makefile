@@ -142,9 +142,10 @@ lint: setup ## style and types
 	@$(BIN)/ruff format --check bitwatt backend oracle audit scripts tests
 	@$(BIN)/mypy
 
-security: setup ## static security checks, and no secret in the tree
+security: setup ## static security checks, no secret in the tree, dependencies pinned and free
 	@$(BIN)/bandit --quiet --recursive --configfile pyproject.toml bitwatt backend oracle audit scripts
 	@$(PYTHON) scripts/scan_secrets.py
+	@$(BIN)/python scripts/check_dependencies.py
 
 fuzz: setup ## coverage-guided fuzzing of every parser, eleven minutes; FUZZ_SECONDS=... for another time
 	@$(BIN)/python tests/fuzz/campaign.py $(if $(FUZZ_SECONDS),--seconds $(FUZZ_SECONDS))

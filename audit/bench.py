@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -38,12 +37,6 @@ def _node(folder: Path) -> Iterator[str]:
             process.terminate()
 
 
-def _cpu_seconds() -> float:
-    """What ended children of this process and theirs have used; the node still runs and is not in it."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
-
-
 def _memory(root: psutil.Process) -> int:
     """Proportional set size of a process and its children, bytes."""
     total = 0
@@ -57,7 +50,7 @@ def measure(arguments: list[str]) -> dict[str, Any]:
     """Time, memory and verdicts of one `bitwatt audit`."""
     cores = sorted(os.sched_getaffinity(0))[:CORES]
     command = [sys.executable, "-m", "bitwatt", "audit", *arguments, "--json"]
-    peak, started, used = 0, time.perf_counter(), _cpu_seconds()
+    peak, started = 0, time.perf_counter()
     with tempfile.TemporaryFile("w+") as output:
         with subprocess.Popen(command, stdout=output, stderr=subprocess.PIPE) as process:
             os.sched_setaffinity(process.pid, cores)
@@ -73,8 +66,7 @@ def measure(arguments: list[str]) -> dict[str, Any]:
         raise RuntimeError(found["error"])
     counts = {name: found[name] for name in ("passed", "failed", "inconclusive")}
     failing = [item["name"] for item in found["checks"] if item["verdict"] != "pass"]
-    spent = {"seconds": round(seconds, 1), "cpu_seconds": round(_cpu_seconds() - used, 1)}
-    return {**spent, "peak_bytes": peak, **counts, "not_passed": failing}
+    return {"seconds": round(seconds, 1), "peak_bytes": peak, **counts, "not_passed": failing}
 
 
 def bench(
@@ -111,6 +103,5 @@ def bench(
         return
     for name in ("whole", "all_but_an_hour", "one_more_hour"):
         run = result[name]
-        time_text = f"{run['seconds']} s, {run['cpu_seconds']} s of processor"
-        text = f"{time_text}, {run['peak_bytes'] >> 20} MiB, {run['failed']} failed"
+        text = f"{run['seconds']} s, {run['peak_bytes'] >> 20} MiB, {run['failed']} failed"
         Console().print(f"{name.replace('_', ' ')}: {text}", highlight=False)

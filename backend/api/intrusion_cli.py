@@ -35,7 +35,7 @@ def parse(line: str) -> Request | None:
             int(record["status"]),
             str(record.get("request_id", "")),
         )
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
 
 

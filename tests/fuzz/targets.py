@@ -19,6 +19,7 @@ from audit.bundle import read_bundle
 from audit.chain import BookError as AddressBookError
 from audit.chain import read_book
 from audit.signing import ReportForged, create_identity, sign_report, verify_report
+from backend.api.intrusion_cli import parse as parse_access
 from backend.day.errors import DataFileError
 from backend.day.sources.carbon import read_carbon
 from backend.day.sources.generation import read_generation
@@ -35,6 +36,7 @@ from oracle.evidence.simulated import attest
 from oracle.evidence.verify import attested, stated_time
 from oracle.wire import cbor
 from oracle.wire.bundle import decode_bundle
+from oracle.wire.disclosure import Commitment, opened
 from oracle.wire.errors import WireError
 from oracle.wire.keys import DeviceKey
 from oracle.wire.machine import Machine, decode_machine
@@ -142,6 +144,16 @@ def _pack() -> tuple[bytes, ...]:
 
 
 _MACHINE = Machine(31337, 7, "cpu", "zone", ("2 x a processor",), 10, 20, 1, 900)
+
+
+def _disclosure() -> tuple[bytes, ...]:
+    return (json.dumps(Commitment.of({"a": "1", "b": "2"}).show(["a"])).encode(),)
+
+
+_ACCESS = (
+    b'{"at": "2026-01-01 00:00:00,123", "logger": "bitwatt.access", "client": "1.2.3.4", "method": "GET", '
+    b'"route": "-", "path": "/x", "status": 404}'
+)
 _CARBON = CarbonDocument(AT, 900, ((500, 400), (300, 200)), ("by hand", "by hand"))
 _PHILLY = _rows(
     ("job_id", "submit_utc", "submit_local", "duration_s", "num_gpus", "vc"),
@@ -222,6 +234,8 @@ TARGETS = (
     Target("solution", (MarketError,), solution_from_json, _book),
     Target("address book", (AddressBookError,), lambda data: read_book(data, "book"), _address_book),
     Target("signed report", (ReportForged,), verify_report, _signed),
+    Target("disclosure", (WireError,), lambda data: opened(parse_json(data)[0]), _disclosure),
+    Target("access log", (), lambda data: parse_access(data.decode("utf-8", "replace")), lambda: (_ACCESS,)),
     Target("jobs csv", (DataFileError,), _of_file(lambda path: read_jobs(path, 2017)), lambda: (_PHILLY,)),
     Target("generation csv", (DataFileError,), _of_file(read_generation), lambda: (_RTS,)),
     Target("price csv", (DataFileError,), _of_file(read_price), lambda: (_DELU, _RTS_PRICE)),
