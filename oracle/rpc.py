@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import threading
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,10 +13,11 @@ from backend.chain.rpc import Rpc
 
 
 class LeanRpc(Rpc):
-    """An Rpc whose requests go over one kept-alive connection; not thread-safe."""
+    """An Rpc whose requests go over one kept-alive connection, one at a time from any thread."""
 
     def __init__(self, url: str, timeout_seconds: float = 120.0) -> None:
         super().__init__(url, timeout_seconds)
+        self._lock = threading.Lock()
         parts = urlsplit(url)
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         self._connection = kind(parts.hostname or "", parts.port, timeout=timeout_seconds)
@@ -28,15 +30,16 @@ class LeanRpc(Rpc):
 
     def _post(self, body: object) -> Any:
         content = json.dumps(body).encode()
-        try:
-            return self._exchange(content)
-        except (http.client.HTTPException, OSError):
-            self._connection.close()  # the node may have closed an idle connection: once more on a new one
-        try:
-            return self._exchange(content)
-        except (http.client.HTTPException, OSError, ValueError) as error:
-            self._connection.close()
-            raise RpcUnavailable(self.url, error) from error
+        with self._lock:
+            try:
+                return self._exchange(content)
+            except (http.client.HTTPException, OSError):
+                self._connection.close()  # an idle connection may have been closed: once more on a new one
+            try:
+                return self._exchange(content)
+            except (http.client.HTTPException, OSError, ValueError) as error:
+                self._connection.close()
+                raise RpcUnavailable(self.url, error) from error
 
     def _exchange(self, content: bytes) -> Any:
         self._connection.request("POST", self._path, content, {"Content-Type": "application/json"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -113,6 +114,7 @@ class OracleContract:
     def __init__(self, rpc: Rpc, book: AddressBook, secret: bytes) -> None:
         self._rpc, self._book, self._secret = rpc, book, secret
         self._contract = book["DeliveryOracle"]
+        self._sending = threading.Lock()
         self.separator = domain_separator(book.chain_id, self._contract.address)
 
     def committee(self, feed_id: bytes) -> Committee:
@@ -155,9 +157,10 @@ class OracleContract:
         return frozenset(member for member in members if self._read("bondOf", member) == 0)
 
     def _send(self, call: Call) -> str:
-        sender = Sender(self._rpc, self._secret, self._book.chain_id, 0, self._book.errors, self._fees())
-        sender.position = self._rpc.nonce(sender.address)
-        return sender.send([call])[0].transaction_hash
+        with self._sending:  # one transaction at a time has the next nonce
+            sender = Sender(self._rpc, self._secret, self._book.chain_id, 0, self._book.errors, self._fees())
+            sender.position = self._rpc.nonce(sender.address)
+            return sender.send([call])[0].transaction_hash
 
     def _fees(self) -> Fees:
         block, tip = self._rpc.batch(
