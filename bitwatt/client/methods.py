@@ -72,7 +72,8 @@ class Methods:
 
     @staticmethod
     def _answer(response: httpx.Response) -> Answer:
-        body = response.json() if "json" in response.headers.get("content-type", "") else response.text
+        is_json = response.content and "json" in response.headers.get("content-type", "")
+        body = response.json() if is_json else response.text
         wait = response.headers.get("retry-after", "0")
         return Answer(response.status_code, body, float(wait) if wait.isdigit() else 0.0)
 
