@@ -116,11 +116,22 @@ async def _of_bearer(context: Context, token: str, hot: bool) -> Principal:
     known = context.principals.get(token) if hot else None
     if known is not None and now - known[0] < HOT_SECONDS:
         return known[1]
-    principal = await run_sync(_look_up, context, token)
     if hot:
-        if len(context.principals) > MOST_HOT:
-            context.principals.clear()
-        context.principals[token] = (now, principal)
+        return await renew(context, token)
+    return await run_sync(_look_up, context, token)
+
+
+async def renew(context: Context, token: str) -> Principal:
+    """Looks a bearer credential up and keeps what it says for HOT_SECONDS; what is not good is forgotten."""
+    now = time.monotonic()
+    try:
+        principal = await run_sync(_look_up, context, token)
+    except Unauthenticated:
+        context.principals.pop(token, None)
+        raise
+    if len(context.principals) > MOST_HOT:
+        context.principals.clear()
+    context.principals[token] = (now, principal)
     return principal
 
 

@@ -6,14 +6,16 @@ with a fault) goes on to the application, which answers as it always does.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from backend.api.deps import HOT_PATH, HOT_SECONDS, take_of_address, take_of_organisation
+from backend.api.deps import HOT_PATH, HOT_SECONDS, renew, take_of_address, take_of_organisation
 from backend.api.problems import problem_of
 from backend.api.routers.orders import place
 from backend.api.schemas.trading import OrderNew
@@ -32,6 +34,7 @@ class OrderDoor:
     def __init__(self, app: ASGIApp, *, route: Any) -> None:
         self.app = app
         self._route = route
+        self._renewing: dict[str, asyncio.Task[object]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The answer to an order, or the application's to everything else."""
@@ -56,14 +59,29 @@ class OrderDoor:
             answer = problem_of(error)
         await answer(scope, receive, send)
 
-    @staticmethod
-    def _known(context: Context, scope: Scope) -> access.Principal | None:
-        """The caller, when its key was looked up within the last second and may place orders."""
+    def _known(self, context: Context, scope: Scope) -> access.Principal | None:
+        """The caller, when its key was looked up within the last second and may place orders.
+
+        A key in use is looked up again before the second is over, so that not everyone waits for it then.
+        """
         headers = Headers(scope=scope)
         given = headers.get("authorization", "")
         if given[:7].lower() != _BEARER or "idempotency-key" in headers or scope["query_string"]:
             return None
-        kept = context.principals.get(given[7:].strip())
-        if kept is None or time.monotonic() - kept[0] >= HOT_SECONDS:
+        token = given[7:].strip()
+        kept = context.principals.get(token)
+        age = HOT_SECONDS if kept is None else time.monotonic() - kept[0]
+        if kept is None or age >= HOT_SECONDS:
             return None
+        if age >= HOT_SECONDS / 2 and token not in self._renewing:
+            task = asyncio.ensure_future(self._renew(context, token))
+            self._renewing[token] = task
         return kept[1] if access.Scope.ORDERS_WRITE in kept[1].scopes else None
+
+    async def _renew(self, context: Context, token: str) -> None:
+        try:
+            await renew(context, token)
+        except (ServiceError, SQLAlchemyError):
+            pass  # it is forgotten, or grows old: the application says what is wrong with it
+        finally:
+            del self._renewing[token]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +12,7 @@ from eth_account import Account
 from eth_account.messages import encode_typed_data
 
 from backend.api import deps, order_door
+from backend.service.errors import Unauthenticated
 from tests.unit.api.callers import Caller, Key, World
 from tests.unit.api.market_chain import BUYERS, DEPOSIT, SLOT, START, MarketChain, account
 
@@ -216,6 +219,31 @@ def test_a_known_key_goes_the_short_way_and_meets_the_same_rules(
         ).status_code
         == 400
     )
+
+
+def test_a_key_in_use_is_looked_up_again_and_forgotten_once_it_is_revoked(
+    trading: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner, context = trading.wallet(BUYERS[0]), trading.context
+    monkeypatch.setattr(order_door, "HOT_SECONDS", 600)
+    key = owner.post("/organisation/keys", {"name": "renewed", "scopes": ["orders:write"]}).json()
+    door = order_door.OrderDoor(trading.app, route=None)
+    given = (b"authorization", b"Bearer " + key["secret"].encode())
+    scope = {"type": "http", "query_string": b"", "headers": [given]}
+
+    async def known_for(seconds: float) -> bool:
+        principal = await deps.renew(context, key["secret"])
+        context.principals[key["secret"]] = (time.monotonic() - seconds, principal)
+        known = door._known(context, scope) is not None
+        await asyncio.gather(*door._renewing.values())
+        return known
+
+    assert asyncio.run(known_for(10)) and not asyncio.run(known_for(601))
+    assert asyncio.run(known_for(350)) and time.monotonic() - context.principals[key["secret"]][0] < 300
+    owner.call("DELETE", f"/organisation/keys/{key['id']}")
+    with pytest.raises(Unauthenticated):
+        asyncio.run(deps.renew(context, key["secret"]))
+    assert key["secret"] not in context.principals
 
 
 def test_an_order_of_another_organisations_account_is_refused(trading: World) -> None:
