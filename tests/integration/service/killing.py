@@ -65,6 +65,7 @@ class Kept:
     def start(self) -> None:
         """Starts it."""
         with self.log.open("ab") as log:
+            self.said = log.tell()
             self.process = subprocess.Popen(self.command, stdout=log, stderr=log, env=self.environment)
 
     def kill(self) -> None:
@@ -162,9 +163,14 @@ class KilledMarket(OwnMarket):
         self.kills += 1
 
     def kill_now_and_then(self, stop: threading.Event, chance: random.Random) -> None:
-        """Kills until `stop`, with pauses in which a process may come up."""
-        while not stop.wait(chance.uniform(3, 9)):
-            self.kill_one(chance)
+        """Kills until `stop`: mostly processes that have come up, however long that takes here, and now and
+        then one that is still starting.
+        """
+        while not stop.wait(chance.uniform(2, 6)):
+            chosen = chance.choice([*self.api, *self.worker])
+            if self._up(chosen) or chance.random() < 0.1:
+                chosen.kill()
+                self.kills += 1
 
     # --- trading ----------------------------------------------------------------
     def place(self, name: str, message: Order, profile: bytes = b"") -> bool:
@@ -258,10 +264,11 @@ class KilledMarket(OwnMarket):
         if each in self.api:
             port = self.ports[self.api.index(each)]
             try:
-                return httpx.get(f"http://127.0.0.1:{port}/health", trust_env=False).status_code == 200
+                answer = httpx.get(f"http://127.0.0.1:{port}/health", trust_env=False, timeout=2)
+                return answer.status_code == 200
             except httpx.HTTPError:
                 return False
-        return each.log.read_text().count("working:") > 0
+        return b"working:" in each.log.read_bytes()[each.said :]
 
     def _at_rest(self) -> bool:
         with self.store.reading() as session:
