@@ -32,17 +32,17 @@ class _Sibling(threading.Thread):
 
     def __init__(self, number: int, given: str, fd: int, stop: threading.Event) -> None:
         super().__init__(name=f"api-{number}", daemon=True)
-        self._given, self._fd, self._stop = given, fd, stop
+        self._given, self._fd, self._over = given, fd, stop
         self.process: subprocess.Popen[bytes] | None = None
 
     def run(self) -> None:
-        while not self._stop.is_set():
+        while not self._over.is_set():
             command = [sys.executable, "-m", "backend.api.beside", str(self._fd), self._given]
             self.process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=(self._fd,))
             code = self.process.wait()
-            if not self._stop.is_set():
+            if not self._over.is_set():
                 log.warning("%s ended with %d; it is started again", self.name, code)
-                self._stop.wait(_PAUSE_SECONDS)
+                self._over.wait(_PAUSE_SECONDS)
 
     def end(self) -> None:
         """Lets the process finish what it does."""

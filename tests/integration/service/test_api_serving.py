@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from backend.chain.addressbook import save_book
@@ -212,3 +213,39 @@ def test_default_secrets_are_refused_off_the_dev_chain(tmp_path: Path) -> None:
         [BITWATT, "serve"], capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=120
     )
     assert done.returncode == 2 and "BITWATT_SECRET" in done.stderr
+
+
+def test_more_processes_answer_behind_one_port_and_end_with_the_first(
+    chain: MarketChain, tmp_path: Path
+) -> None:
+    save_book(chain.book, tmp_path / "book.json")
+    service = Service(
+        tmp_path, "--rpc", chain.url, "--book", str(tmp_path / "book.json"), "--database-url",
+        f"sqlite:///{tmp_path}/two.db", "--processes", "2", "--no-workers",
+    )  # fmt: skip
+    try:
+        first = psutil.Process(service.process.pid)
+
+        def beside(but: int = 0) -> psutil.Process:
+            deadline = time.monotonic() + 60
+            while True:
+                for child in first.children():
+                    if "backend.api.beside" in child.cmdline() and child.pid != but:
+                        return child
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+
+        second = beside()
+        second.kill()
+        third = beside(second.pid)
+        deadline = time.monotonic() + 60
+        while not any(c.status == "LISTEN" for c in third.net_connections("inet")):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        for _ in range(20):
+            assert httpx.get(f"{service.url}/api/v1/zones", trust_env=False).status_code == 200
+        service.end()
+        assert not third.is_running()
+    finally:
+        if service.process.poll() is None:
+            service.process.kill()
