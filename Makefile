@@ -12,7 +12,7 @@ export OPENBLAS_NUM_THREADS := 1
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.build/pycache
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup build kernels web demo lint security test test-unit test-property test-contracts test-gas test-integration test-web
+.PHONY: chaos help setup build kernels web demo lint security test test-unit test-property test-contracts test-gas test-integration test-web
 .PHONY: e2e bench gas fuzz prove halmos invariants mutants slither campaign-oracle campaign-vpp contract-docs lock clean
 
 help: ## list the targets
@@ -151,12 +151,15 @@ fuzz: setup ## coverage-guided fuzzing of every parser, eleven minutes; FUZZ_SEC
 	@$(BIN)/python tests/fuzz/campaign.py $(if $(FUZZ_SECONDS),--seconds $(FUZZ_SECONDS))
 
 # compilers and linters use one core each
+chaos: build ## kill, pause, cut off, fill and hurry everything for a simulated day; CHAOS="--seed N --slots N"
+	@$(BIN)/python tests/chaos/campaign.py $(CHAOS)
+
 test: ## everything, fast parts first
 	@$(MAKE) --no-print-directory -j 2 --output-sync lint security kernels build web
 	@$(MAKE) --no-print-directory test-unit test-property test-contracts test-gas test-integration test-web
 
 test-unit: build kernels ## rules, one by one
-	@$(PYTEST) tests/unit tests/fuzz
+	@$(PYTEST) tests/unit tests/fuzz tests/chaos
 
 test-property: build kernels ## laws under random input
 	@$(PYTEST) tests/property
