@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Depends, Response
 from sqlmodel import Session, col, select
 
-from backend.api.deps import Ctx, Need, PageDep
+from backend.api.deps import Ctx, Need, PageDep, PageQuery
 from backend.api.problems import responses
 from backend.api.schemas.base import Hash, Page
 from backend.api.schemas.trading import (
@@ -27,6 +28,7 @@ from backend.chain.orders import ComputeOffer, PowerOffer
 from backend.chain.packing import unpack_profile
 from backend.service import offers
 from backend.service.access import Principal, Scope
+from backend.service.context import Context
 from backend.service.errors import Invalid
 from backend.service.intake import Accepted, require_own_wallet
 from backend.service.metrics import ORDERS
@@ -36,6 +38,8 @@ from backend.store.chain import Plant, Site
 from backend.store.identity import Wallet
 from backend.store.market import ComputeOfferRow, PowerOfferRow, Withdrawal
 
+Row = TypeVar("Row", ComputeOfferRow, PowerOfferRow)
+Out = TypeVar("Out")
 Reader = Annotated[Principal, Depends(Need(Scope.OFFERS_READ))]
 Writer = Annotated[Principal, Depends(Need(Scope.OFFERS_WRITE))]
 router = APIRouter(tags=["offers"], responses=responses(401, 403))
@@ -74,6 +78,26 @@ def _power_view(row: PowerOfferRow, withdrawn: bool) -> PowerOfferOut:
         received_at=row.received_at,  # type: ignore[arg-type]
         withdrawn=withdrawn,
     )
+
+
+def _page(
+    context: Context,
+    principal: Principal,
+    page: PageQuery,
+    model: type[Row],
+    view: Callable[[Row, bool], Out],
+) -> tuple[list[Out], str | None]:
+    """The organisation's offers of one kind, newest first, as they are shown; and the next page's cursor."""
+    after = cursor_of(page.after, str)
+    mine = select(Wallet.address).where(Wallet.organisation_id == principal.organisation_id)
+    query = select(model).where(col(model.maker).in_(mine))
+    if after:
+        query = query.where(col(model.seen_id) < str(after[0]))
+    with context.store.reading() as session:
+        rows = session.exec(query.order_by(col(model.seen_id).desc()).limit(page.limit + 1)).all()
+        items, following = split_page(rows, page.limit, lambda row: (row.seen_id,))
+        gone = _withdrawn(session, [row.offer_hash for row in items])
+    return [view(row, row.offer_hash in gone) for row in items], following
 
 
 @router.post("/compute-offers/typed-data")
@@ -129,18 +153,8 @@ def place_compute_offer(
 @router.get("/compute-offers")
 def list_compute_offers(context: Ctx, principal: Reader, page: PageDep) -> Page[ComputeOfferOut]:
     """The organisation's compute offers, newest first."""
-    after = cursor_of(page.after, str)
-    mine = select(Wallet.address).where(Wallet.organisation_id == principal.organisation_id)
-    query = select(ComputeOfferRow).where(col(ComputeOfferRow.maker).in_(mine))
-    if after:
-        query = query.where(col(ComputeOfferRow.seen_id) < str(after[0]))
-    with context.store.reading() as session:
-        rows = session.exec(query.order_by(col(ComputeOfferRow.seen_id).desc()).limit(page.limit + 1)).all()
-        items, following = split_page(rows, page.limit, lambda row: (row.seen_id,))
-        gone = _withdrawn(session, [row.offer_hash for row in items])
-    return Page[ComputeOfferOut](
-        items=[_compute_view(row, row.offer_hash in gone) for row in items], next_cursor=following
-    )
+    items, following = _page(context, principal, page, ComputeOfferRow, _compute_view)
+    return Page[ComputeOfferOut](items=items, next_cursor=following)
 
 
 @router.post("/power-offers/typed-data")
@@ -202,18 +216,8 @@ def place_power_offer(
 @router.get("/power-offers")
 def list_power_offers(context: Ctx, principal: Reader, page: PageDep) -> Page[PowerOfferOut]:
     """The organisation's power offers, newest first."""
-    after = cursor_of(page.after, str)
-    mine = select(Wallet.address).where(Wallet.organisation_id == principal.organisation_id)
-    query = select(PowerOfferRow).where(col(PowerOfferRow.maker).in_(mine))
-    if after:
-        query = query.where(col(PowerOfferRow.seen_id) < str(after[0]))
-    with context.store.reading() as session:
-        rows = session.exec(query.order_by(col(PowerOfferRow.seen_id).desc()).limit(page.limit + 1)).all()
-        items, following = split_page(rows, page.limit, lambda row: (row.seen_id,))
-        gone = _withdrawn(session, [row.offer_hash for row in items])
-    return Page[PowerOfferOut](
-        items=[_power_view(row, row.offer_hash in gone) for row in items], next_cursor=following
-    )
+    items, following = _page(context, principal, page, PowerOfferRow, _power_view)
+    return Page[PowerOfferOut](items=items, next_cursor=following)
 
 
 @router.post("/offers/{offer_hash}/cancel", responses=responses(404))
