@@ -47,7 +47,7 @@ from tests.unit.api.callers import Key
 
 LEAD = 3600
 DAY = SLOT * SLOTS
-PATIENCE_SECONDS = 180
+PATIENCE_SECONDS = 600
 
 
 @dataclass
