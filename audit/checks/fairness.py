@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from audit.checks.books import pairs
 from audit.facts import Batch, BatchFiles, Facts
 from audit.verdict import Result, Tally, check
@@ -69,16 +71,35 @@ def unenvied(facts: Facts) -> Result:
         if check_solution(book, solution).certificate is None:
             continue
         missed = shortfalls_of(book, solution)
-        total = 0
+        total = -missed.indivisible_milli
+        other = missed.assets
         for what, ids, best, got in (
             ("order", book.orders.id, missed.order_best, missed.order_got),
             (
                 "compute offer",
-                [offer.id for offer in book.compute_offers],
+                [offer.id for offer in book.sellers()],
                 missed.offer_best,
                 missed.offer_got,
             ),
             ("power offer", [offer.id for offer in book.power_offers], missed.power_best, missed.power_got),
+            (
+                "flexibility",
+                [one.id for one in book.assets.flexibilities],
+                np.array(other.flexibility_best, dtype=object),
+                np.array(other.flexibility_got, dtype=object),
+            ),
+            (
+                "storage",
+                [one.id for one in book.assets.storages],
+                np.array(other.storage_best, dtype=object),
+                np.array(other.storage_got, dtype=object),
+            ),
+            (
+                "line",
+                [one.id for one in book.assets.lines],
+                np.array(other.line_best, dtype=object),
+                np.array(other.line_got, dtype=object),
+            ),
         ):
             tally.count(len(ids))
             lost = best - got

@@ -12,6 +12,8 @@ Best profit of
 - a compute offer, per slot: capacity x max(0, best mode's 1000 x pc - e x pe - 1000 x ask);
 - a tranche: Wh x max(0, pe - ask); nothing in a pool that could not power a single lane, for it cannot sell;
 - storage, lines and flexibility: `asset_profit.py`.
+What sites and a small green pool could never reach together, because lanes are whole, is taken off
+(`whole.py`).
 """
 
 # mypy: allow-untyped-defs, allow-untyped-calls
@@ -25,6 +27,7 @@ from backend.market.asset_profit import AssetProfits, asset_profits
 from backend.market.domain import GREEN, GREY, Book, Certificate, Ints, Solution
 from backend.market.jit import njit, prange
 from backend.market.tables import Tables, tables_of
+from backend.market.whole import indivisible_milli, offer_margins
 
 CONTIGUOUS_FROM_KIND = 3
 _SAFE = 2**62
@@ -42,6 +45,7 @@ class Shortfalls:
     power_best: Ints
     power_got: Ints
     assets: AssetProfits
+    indivisible_milli: int = 0  # of all that, what no whole lanes could reach
 
 
 def certify(book: Book, solution: Solution) -> Certificate:
@@ -64,14 +68,17 @@ def certificate_of(missed: Shortfalls) -> Certificate:
     )
     bound = int(missed.order_best.sum()) + int(missed.offer_best.sum()) + int(missed.power_best.sum())
     welfare = int(missed.order_got.sum()) + int(missed.offer_got.sum()) + int(missed.power_got.sum())
-    bound += flexibility[0] + storage[0] + line[0]
+    unsold = int((missed.offer_best - missed.offer_got).sum())
+    unused = int((missed.power_best - missed.power_got).sum())
+    spare = min(missed.indivisible_milli, unused)  # what no whole lanes could reach nobody missed
+    bound += flexibility[0] + storage[0] + line[0] - missed.indivisible_milli
     return Certificate(
         welfare_milli=welfare + flexibility[1] + storage[1] + line[1],
         bound_milli=bound,
         unfilled_milli=int(lost[idle].sum()),
         regret_milli=int(lost[~idle].sum()),
-        unsold_milli=int((missed.offer_best - missed.offer_got).sum()),
-        unused_power_milli=int((missed.power_best - missed.power_got).sum()),
+        unsold_milli=unsold - (missed.indivisible_milli - spare),
+        unused_power_milli=unused - spare,
         flexibility_milli=flexibility[0] - flexibility[1],
         storage_milli=storage[0] - storage[1],
         transmission_milli=line[0] - line[1],
@@ -86,7 +93,8 @@ def shortfalls_of(book: Book, solution: Solution, tables: Tables | None = None) 
     best = best_of_orders(book, tab, solution.compute_price)
     got = orders_got(book, tab, solution)
     assets = asset_profits(book.assets, book.zone_index(), solution.dispatch, solution.energy_price)
-    return Shortfalls(best, got, offer_best, offer_got, power_best, power_got, assets)
+    whole = indivisible_milli(tab, solution.compute_price, solution.energy_price)
+    return Shortfalls(best, got, offer_best, offer_got, power_best, power_got, assets, whole)
 
 
 def best_of_orders(book: Book, tab: Tables, compute_price: Ints) -> Ints:
@@ -260,16 +268,6 @@ def orders_got(book: Book, tab: Tables, solution: Solution) -> Ints:
         - o.carbon_price_micro_per_g[f.order] * emitted
     )
     return _sum_by(f.order, each, f.lanes, len(o))
-
-
-def offer_margins(tab: Tables, compute_price: Ints, energy_price: Ints) -> Ints:
-    """[offer][mode][slot] margin per VCU-slot at these prices: 1000 x pc - e x pe - 1000 x ask
-    (milli-micro)."""
-    k, z = tab.offer_class, tab.offer_zone
-    burnt = tab.offer_energy_wh[:, None, None] * energy_price[z]
-    margin: Ints = 1000 * compute_price[k, z] - burnt - 1000 * tab.offer_ask[:, None, None]
-    margin[~tab.offer_modes] = -1  # a mode it does not sell in
-    return margin
 
 
 def _offers(tab: Tables, solution: Solution) -> tuple[Ints, Ints]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from backend.market.assets import Dispatch, net_load
-from backend.market.certificate import certificate_of, offer_margins, shortfalls_of
+from backend.market.certificate import certificate_of, shortfalls_of
 from backend.market.check_assets import (
     MAX_SHOWN,
     Violation,
@@ -28,6 +28,7 @@ from backend.market.check_assets import (
 from backend.market.domain import Book, Certificate, Ints, Solution
 from backend.market.lanes import lane_faults
 from backend.market.tables import Tables, tables_of
+from backend.market.whole import offer_margins
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,8 @@ class Effort:
     rounds: int
     rounds_many: int
     firm_sweeps: int
+    descents: int = 0
+    shakes: int = 0
     stiff_from: float = 1.0
     stiff_to: float = 0.003
     stiff_full: float = 0.02

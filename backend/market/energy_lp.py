@@ -83,7 +83,7 @@ def _solve(
         (np.concatenate(b.vals), (np.concatenate(b.rows), np.concatenate(b.cols))),
         shape=(next_row, b.columns),
     )
-    highs, _ = solve(b, matrix, np.array(low), np.array(high), "simplex", 20.0)
+    highs, _ = solve(b, matrix, np.array(low), np.array(high), "simplex", 200_000)
     found = highs.getSolution()
     dual: Floats = np.array(found.row_dual, dtype=np.float64)
     value = np.array(found.col_value)

@@ -13,13 +13,13 @@ from typing import NamedTuple
 import numpy as np
 
 from backend.market.cells import Cells
-from backend.market.certificate import offer_margins
 from backend.market.choose import NOWHERE, accepts, least_of, write_slots
-from backend.market.domain import Ints
+from backend.market.domain import GREEN, Ints
 from backend.market.jit import njit
 from backend.market.lots import Lots, scale_of
 from backend.market.supply import BLOCKED, Floats
 from backend.market.tables import Tables
+from backend.market.whole import offer_margins
 
 POSTED, TRUE, CROWDED = 0, 1, 2
 STEEP = 10.0  # of a usual limit that crowding adds to the price where twice as many want to be as can
@@ -51,11 +51,23 @@ class Firm(NamedTuple):
     slope_cell: Floats  # [k][z] by what the price of crowding grows per lane too many, micro
     slope_pool: Floats  # [z][m] and per Wh, micro per Wh
     saved: Floats  # [k][z][m][t] what the suppliers of the last lane ask
+    jitter: Floats  # [t] micro by which a slot seems dearer, for a search that looks elsewhere too
 
 
-def firm_of(tab: Tables, c: Cells, lots: Lots, compute: Ints, energy: Ints) -> Firm:
-    """The state of the lots where they stand, at these prices; lanes without a willing site count as over."""
+def firm_of(
+    tab: Tables, c: Cells, lots: Lots, compute: Ints, energy: Ints, scarcity: Ints | None = None
+) -> Firm:
+    """The state of the lots where they stand, at these prices; lanes without a willing site count as over.
+
+    With `scarcity`, milli-micro per green Wh [zone][slot] that it is worth beyond its price, every site and
+    plant counts as willing, and sites that need little come first: prices that they accept come afterwards.
+    """
     margin = offer_margins(tab, compute, energy)
+    if scarcity is not None:
+        ranked = margin.copy()
+        ranked[:, GREEN] -= tab.offer_energy_wh[:, None] * scarcity[tab.offer_zone]
+        margin = ranked - min(int(ranked.min(initial=0)), 0)
+    least = energy[..., None] if scarcity is None else np.inf
     size = np.diff(np.rint(1000 * c.pool_top).astype(np.int64), axis=3, prepend=0)
     asks = np.where(c.pool_ask < BLOCKED / 2, c.pool_ask, np.inf)
     price = np.full((3, *c.price.shape), NOWHERE)
@@ -70,10 +82,10 @@ def firm_of(tab: Tables, c: Cells, lots: Lots, compute: Ints, energy: Ints) -> F
         c.sites, tab.offer_ask, tab.offer_energy_wh, tab.offer_capacity, c.pool_steps, c.pool_ask, c.pool_top,
         c.carbon, compute, np.where(tab.offer_capacity[:, None, :] > 0, margin, -1), np.zeros_like(c.used),
         np.zeros_like(compute), np.zeros_like(energy),
-        np.where(asks <= energy[..., None], size, 0).sum(axis=3), np.zeros_like(compute),
+        np.where((asks <= least) & (asks < np.inf), size, 0).sum(axis=3), np.zeros_like(compute),
         np.zeros_like(compute), price, np.zeros(c.price.shape), np.zeros(c.centre.shape),
         steep / np.maximum(lanes, LEAST), steep / wh**2 / np.maximum(lanes_of_pool, LEAST),
-        np.zeros(c.price.shape),
+        np.zeros(c.price.shape), np.zeros(c.price.shape[3]),
     )  # fmt: skip
     _count(f, lots)
     _hand_out(f)
@@ -173,10 +185,21 @@ def _step_ask(f, z, m, t, wh):
 
 
 @njit(cache=True)
+def _before(f, i, other, m, t, left):
+    """True if a lane goes to site i rather than to `other`: who needs no more than the `left` Wh comes first,
+    then who earns most."""
+    if other < 0:
+        return True
+    fits, rival = f.wh[i] <= left, f.wh[other] <= left
+    return fits if fits != rival else f.margin[i, m, t] > f.margin[other, m, t]
+
+
+@njit(cache=True)
 def _look(f, k, z, m, t):
     """Brings fit, true price and saving of a cell up to date."""
     room, heavy = np.int64(0), np.int64(0)
     best, worst, able = -1, -1, False
+    left = f.willing[z, m, t] - f.burnt[z, m, t]
     for n in range(f.sites.shape[2]):
         i = f.sites[k, z, n]
         if i < 0:
@@ -188,11 +211,10 @@ def _look(f, k, z, m, t):
         if free > 0:
             room += free
             heavy = max(heavy, f.wh[i])
-            if best < 0 or f.margin[i, m, t] > f.margin[best, m, t]:
+            if _before(f, i, best, m, t, left):
                 best = i
         if f.used[i, m, t] > 0 and (worst < 0 or f.margin[i, m, t] < f.margin[worst, m, t]):
             worst = i
-    left = f.willing[z, m, t] - f.burnt[z, m, t]
     f.room[k, z, m, t] = room
     crowd = f.press[k, z, m, t]
     if room < 1:
@@ -203,7 +225,7 @@ def _look(f, k, z, m, t):
     if f.over[k, z, m, t] > 0 or left < 0:
         room = np.int64(0)
     elif heavy > 0:
-        room = min(room, left // heavy)
+        room = min(room, max(left // heavy, np.int64(f.wh[best] <= left)))
     f.fit[k, z, m, t] = room
     f.price[1, k, z, m, t] = 1e30
     if room > 0:
@@ -238,7 +260,7 @@ def _shift(f, k, z, m, t, lanes):
                 continue
             if lanes > 0:
                 free = f.capacity[i, t] - f.used[i, 0, t] - f.used[i, 1, t]
-                if free > 0 and (chosen < 0 or f.margin[i, m, t] > f.margin[chosen, m, t]):
+                if free > 0 and _before(f, i, chosen, m, t, f.willing[z, m, t] - f.burnt[z, m, t]):
                     chosen = i
             elif f.used[i, m, t] > 0 and (chosen < 0 or f.margin[i, m, t] < f.margin[chosen, m, t]):
                 chosen = i
@@ -302,6 +324,7 @@ def _line(f, lots, k, p, strand, z, price, lanes, keep, own, line, modes):
             if grey < line[n]:
                 line[n] = grey
                 modes[n] = 0
+        line[n] += f.jitter[t]
     if keep and z == lots.home[p, strand]:
         for n in range(lots.first[p, strand], lots.first[p, strand] + lots.duration[p]):
             m, t = lots.at[n] % 2, lots.at[n] // 2

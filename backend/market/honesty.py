@@ -33,7 +33,7 @@ def misreports(book: Book, samples: int, seed: int = 7) -> list[Misreport]:
             rows_of_orders = [told if n == j else order for n, order in enumerate(book.orders)]
             other = Book.of(
                 book.slots, book.zones, book.classes, book.compute_offers, book.power_offers,
-                book.grid_carbon, rows_of_orders, book.bands,
+                book.grid_carbon, rows_of_orders, book.bands, book.assets, book.positions,
             )  # fmt: skip
             after = _surplus(other, clear(other), j, truth)
             rows.append(
@@ -56,7 +56,8 @@ def _surplus(book: Book, solution: Solution, j: int, truth: Order) -> int:
     """True value less payment (micro) of order j; its window when lying lies inside the true one."""
     mine = solution.fills.order == j
     f = solution.fills
-    offers = [book.compute_offers[i] for i in f.offer[mine]]
+    sellers = book.sellers()
+    offers = [sellers[i] for i in f.offer[mine]]
     k, z = book.class_index(), book.zone_index()
     paid = sum(
         int(lanes) * int(solution.compute_price[k[o.class_id], z[o.zone_id], m, t])

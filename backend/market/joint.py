@@ -17,9 +17,11 @@ import numpy as np
 
 from backend.market.cells import Cells, cells_of
 from backend.market.coordinate import Effort, coordinate, warm
+from backend.market.descend import can_descend
 from backend.market.domain import Book, Solution
 from backend.market.errors import MechanismError
 from backend.market.lots import Lots, lots_of
+from backend.market.polish import MOST_LOTS, polished
 from backend.market.rounding import round_at
 from backend.market.tables import Tables, tables_of
 
@@ -27,7 +29,16 @@ EXACT_COLUMNS = 6_000
 SEED = 20_171_017
 EFFORTS = {
     "quick": Effort(sweeps=50, full_sweeps=2, rounds=5, rounds_many=0, firm_sweeps=2),
-    "fine": Effort(sweeps=300, full_sweeps=10, rounds=20, rounds_many=2, firm_sweeps=8, stiff_to=0.001),
+    "fine": Effort(
+        sweeps=300,
+        full_sweeps=10,
+        rounds=20,
+        rounds_many=2,
+        firm_sweeps=8,
+        stiff_to=0.001,
+        descents=2_000,
+        shakes=6_000,
+    ),
 }
 WARM_SWEEPS = 12
 FEW_LANES = 20_000  # up to here every lane is placed by itself
@@ -48,6 +59,9 @@ def clear_joint(book: Book, effort: Effort, last: Solution | None = None) -> Sol
     if lp_columns(book, tab) <= EXACT_COLUMNS:
         exact = _at_exact_prices(book, tab, cells, lots, effort)
         found = min(found, exact or found, key=gap_milli)
+    if effort.descents and len(lots.order) <= MOST_LOTS and not effort.late() and can_descend(book, tab):
+        better = polished(book, tab, cells, lots, found, effort)
+        found = min(found, better, key=gap_milli)
     return found
 
 
@@ -72,7 +86,7 @@ def _at_exact_prices(book: Book, tab: Tables, c: Cells, lots: Lots, effort: Effo
     from backend.market.lp import optimum, take_prices
 
     try:
-        best = optimum(book, solver="simplex", time_limit=5.0)
+        best = optimum(book, solver="simplex", iterations=20_000)
     except MechanismError:
         return None
     take_prices(c, best)

@@ -68,7 +68,7 @@ def _turns(
 def _planned(book: Book, tab: Tables, lanes: Solution, exact: bool) -> tuple[Plan, Floats]:
     if exact:
         try:
-            best = optimum(book, solver="simplex", time_limit=5.0)
+            best = optimum(book, solver="simplex", iterations=20_000)
         except MechanismError:
             pass
         else:

@@ -67,14 +67,14 @@ class Builder:
         self.vals.append(v.reshape(-1))
 
 
-def optimum(book: Book, *, solver: str = "ipm", time_limit: float = 0.0) -> Optimum:
+def optimum(book: Book, *, solver: str = "ipm", iterations: int = 0) -> Optimum:
     """Solves the relaxation of `book` in fractional lanes. `solver` is a HiGHS solver name (ipm, simplex).
 
     Raises MechanismError when HiGHS does not reach optimality.
     """
     tab = tables_of(book)
     b, matrix, low, high, layout, asset_columns = _model(book, tab)
-    highs, seconds = solve(b, matrix, low, high, solver, time_limit)
+    highs, seconds = solve(b, matrix, low, high, solver, iterations)
     duals: Floats = np.array(highs.getSolution().row_dual, dtype=np.float64)
     capacity_rows, pool_rows = layout
     # minimised, so signs turn; a dual of a pool is micro per Wh, published per kWh
@@ -86,6 +86,15 @@ def optimum(book: Book, *, solver: str = "ipm", time_limit: float = 0.0) -> Opti
         columns=b.columns,
         plan=plan_of(asset_columns, np.array(highs.getSolution().col_value), duals),
     )
+
+
+def whole_optimum_milli(book: Book) -> float:
+    """The best welfare where every site runs whole lanes, orders still in pieces: what the certified bound is
+    held against. For tiny books."""
+    tab = tables_of(book)
+    b, matrix, low, high, _, _ = _model(book, tab)
+    highs, _ = solve(b, matrix, low, high, "choose", 0, whole=2 * tab.offer_capacity.size)
+    return -float(highs.getInfo().objective_function_value) * 1000
 
 
 def clear_lp(book: Book) -> Solution:
@@ -179,11 +188,11 @@ def _model(book: Book, tab: Tables) -> tuple[Builder, Any, Floats, Floats, tuple
 
 
 def solve(
-    b: Builder, matrix: Any, low: Floats, high: Floats, solver: str, time_limit: float
+    b: Builder, matrix: Any, low: Floats, high: Floats, solver: str, iterations: int, whole: int = 0
 ) -> tuple[Any, float]:
     """Minimises the columns of `b` under these rows with HiGHS; returns the solved model and the seconds.
 
-    Raises MechanismError when HiGHS does not reach optimality.
+    The first `whole` columns are integers. Raises MechanismError when HiGHS does not reach optimality.
     """
     import highspy
 
@@ -198,6 +207,9 @@ def solve(
     lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
     lp.a_matrix_.start_, lp.a_matrix_.index_ = matrix.indptr, matrix.indices
     lp.a_matrix_.value_ = matrix.data
+    if whole:
+        kinds = [highspy.HighsVarType.kInteger] * whole
+        lp.integrality_ = kinds + [highspy.HighsVarType.kContinuous] * (b.columns - whole)
     model = highspy.HighsModel()
     model.lp_ = lp
     started = time.perf_counter()
@@ -205,8 +217,9 @@ def solve(
     highs.setOptionValue("output_flag", False)
     highs.setOptionValue("solver", solver)
     highs.setOptionValue("threads", 1)
-    if time_limit:
-        highs.setOptionValue("time_limit", time_limit)
+    highs.setOptionValue("mip_rel_gap", 0.0)
+    if iterations:  # not a time limit: the same book gives the same prices on a busy machine
+        highs.setOptionValue("simplex_iteration_limit", iterations)
     highs.passModel(model)
     highs.run()
     if highs.getModelStatus() != highspy.HighsModelStatus.kOptimal:

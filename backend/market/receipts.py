@@ -142,6 +142,7 @@ def _bodies(book: Book, solution: Solution) -> list[bytes]:
     tab = tables_of(book)
     missed = shortfalls_of(book, solution, tab)
     mine: dict[int, list[Run]] = {}
+    sellers = book.sellers()
     for run in runs_of_fills(solution.fills):
         mine.setdefault(run.order, []).append(run)
     zones = book.zone_index()
@@ -151,7 +152,7 @@ def _bodies(book: Book, solution: Solution) -> list[bytes]:
         window = slice(order.start_slot, order.deadline_slot)
         rows, cost = [], 0
         for run in mine.get(j, []):
-            zone = book.compute_offers[run.offer].zone_id
+            zone = sellers[run.offer].zone_id
             price = solution.compute_price[k, zones[zone], run.mode, run.start_slot : run.end_slot]
             cost += run.lanes * int(price.sum())
             rows.append(

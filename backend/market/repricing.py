@@ -12,7 +12,6 @@ import numpy as np
 import scipy.sparse as sp
 
 from backend.market.assets import BPS, Dispatch, Ints, net_load
-from backend.market.certificate import offer_margins
 from backend.market.domain import Book, Fills, Solution
 from backend.market.errors import MechanismError
 from backend.market.lp import Builder, solve
@@ -20,6 +19,7 @@ from backend.market.lp_assets import Floats
 from backend.market.selling import need_of
 from backend.market.tables import Tables
 from backend.market.ticks import on_tick
+from backend.market.whole import offer_margins
 
 ROUNDING = 2.0  # micro per kWh that rounding a price may cost
 
@@ -129,7 +129,7 @@ def _nearest(book: Book, tab: Tables, lanes: Solution, dispatch: Dispatch) -> In
         (np.concatenate(b.vals), (np.concatenate(b.rows), np.concatenate(b.cols))), shape=(rows, b.columns)
     )
     try:
-        highs, _ = solve(b, matrix, np.array(bounds), np.full(rows, np.inf), "simplex", 20.0)
+        highs, _ = solve(b, matrix, np.array(bounds), np.full(rows, np.inf), "simplex", 200_000)
     except MechanismError:
         return None
     value = np.array(highs.getSolution().col_value)

@@ -23,6 +23,7 @@ from backend.market.lots import Lots
 from backend.market.orders import KIND_DIVISIBLE
 from backend.market.posting import post
 from backend.market.selling import sell
+from backend.market.shake import shake
 from backend.market.tables import Tables, tables_of
 
 PATIENCE = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 1.0)  # of a lot's limit, to leave an overfull cell
@@ -34,7 +35,15 @@ def round_at(
 ) -> Solution:
     """Posts the prices of `c` and fills the book at them, keeping what is placed where that is allowed."""
     compute, energy = post(book, tab, c)
-    f = firm_of(tab, c, lots, compute, energy)
+    return fill_at(book, tab, c, lots, effort, compute, energy, None, mechanism)
+
+
+def fill_at(
+    book: Book, tab: Tables, c: Cells, lots: Lots, effort: Effort, compute: Ints, energy: Ints,
+    scarcity: Ints | None = None, mechanism: str = "joint",
+) -> Solution:  # fmt: skip
+    """Fills the book at posted prices (`scarcity`: see `firm_of`)."""
+    f = firm_of(tab, c, lots, compute, energy, scarcity)
     kind_of = tab.class_row[lots.order]
     surplus = best_of_orders(book, tab, compute).astype(np.float64)[lots.order]
     weakest = np.lexsort((lots.order, surplus))
@@ -58,6 +67,12 @@ def round_at(
             restore_shares(book, tab, f, lots, kind_of, banned)
     evict(f, lots, kind_of, weakest)
     restore_shares(book, tab, f, lots, kind_of, banned)
+    if scarcity is not None and not effort.late():
+        kept = Firm(**{name: array.copy() for name, array in f._asdict().items()})
+        o = book.orders
+        shake(
+            f, kept, lots, kind_of, o.kind, o.lanes, tab.green_lanes, o.min_lanes, effort.shakes, 88_172_645
+        )
     fills = fills_of(f, lots, kind_of, len(book.orders))
     bare = Solution(mechanism, compute, energy, fills, sell(book, tab, fills))
     return replace(bare, certificate=certify(book, bare))

@@ -32,6 +32,7 @@ class Tables:
     power_zone: Ints
     power_mode: Ints
     power_wh: tuple[Ints, ...]  # per power offer [slot][tranche], less what earlier batches sold
+    power_ask: tuple[Ints, ...]  # per power offer [slot][tranche] micro per kWh
     lively: npt.NDArray[np.bool_]  # [zone][mode] pools in which storage, lines or flexibility trade
     starved: npt.NDArray[
         np.bool_
@@ -81,6 +82,7 @@ def tables_of(book: Book) -> Tables:
         power_zone=power_zone,
         power_mode=np.array([o.mode for o in book.power_offers], dtype=np.int64),
         power_wh=tuple(offer.wh for offer in power),
+        power_ask=tuple(offer.ask_micro_per_kwh for offer in power),
         starved=_starved(book, power, power_zone, offer_zone, energy),
         lively=touched_pools(book.assets, zones),
     )
