@@ -16,6 +16,7 @@ from dataclasses import replace
 import numpy as np
 
 from backend.market.cells import Cells, cells_of
+from backend.market.check import check
 from backend.market.coordinate import Effort, coordinate, warm
 from backend.market.descend import can_descend
 from backend.market.domain import Book, Solution
@@ -61,7 +62,8 @@ def clear_joint(book: Book, effort: Effort, last: Solution | None = None) -> Sol
         found = min(found, exact or found, key=gap_milli)
     if effort.descents and len(lots.order) <= MOST_LOTS and not effort.late() and can_descend(book, tab):
         better = polished(book, tab, cells, lots, found, effort)
-        found = min(found, better, key=gap_milli)
+        if check(book, better).ok:  # a narrow price band may not hold what a site or plant asks
+            found = min(found, better, key=gap_milli)
     return found
 
 
