@@ -142,7 +142,10 @@ def _sold(price, grey, wh, ask, kind, zone, energy, site_ask, capacity, want, se
     on_green, extra = np.empty(sites, np.int64), np.empty(sites)
     for z in range(zones):
         for t in range(slots):
-            room = wh[z, t].sum()
+            room, base = wh[z, t].sum(), 0.0
+            for n in range(wh.shape[2]):
+                if wh[z, t, n] > 0:
+                    base = min(base, ask[z, t, n] / 1000.0)
             best[: room + 1] = -1.0
             best[0] = 0.0
             reach, count = 0, 0
@@ -153,7 +156,7 @@ def _sold(price, grey, wh, ask, kind, zone, energy, site_ask, capacity, want, se
                 k = kind[i]
                 extra[i] = price[k, z, 0, t] - site_ask[i] - energy[i] * grey[z, t] / 1000.0
                 total += max(extra[i], 0.0) * capacity[i, t]
-                value = price[k, z, 1, t] - site_ask[i] - max(extra[i], 0.0)
+                value = price[k, z, 1, t] - site_ask[i] - max(extra[i], 0.0) - energy[i] * base
                 left, lot = min(capacity[i, t], room // energy[i]), 1
                 while value > 0.0 and left > 0:
                     lot = min(lot, left)
@@ -175,7 +178,7 @@ def _sold(price, grey, wh, ask, kind, zone, energy, site_ask, capacity, want, se
                 while w > upto:
                     n += 1
                     upto += wh[z, t, n]
-                cost += ask[z, t, n] / 1000.0
+                cost += ask[z, t, n] / 1000.0 - base
                 if best[w] >= 0.0 and best[w] - cost > top:
                     top, at = best[w] - cost, w
             total += top

@@ -88,7 +88,7 @@ def _small_profits(
     alone += np.where(tab.starved[:, GREEN], 0, gain.sum(axis=2))
     _knapsacks(
         small, wh, ask, tab.offer_zone, tab.offer_energy_wh, tab.offer_capacity,
-        np.where(tab.offer_modes[:, GREEN, None], priced, -1), top[:, GREY], together,
+        np.where(tab.offer_modes[:, GREEN, None], priced, -_SAFE), top[:, GREY], together,
     )  # fmt: skip
     return alone, np.minimum(alone, together)
 
@@ -108,14 +108,17 @@ def _knapsacks(small, wh, ask, zone, energy, capacity, green, grey, together):
 @njit(cache=True)
 def _knapsack(wh, ask, zone, z, t, energy, capacity, green, grey, best):
     room, need, sure = np.int64(0), np.int64(0), np.int64(0)
+    base = np.int64(0)  # energy that costs less than nothing is a gain of every Wh; costs are 0 or more
     for n in range(len(wh)):
         room += wh[n]
+        if wh[n] > 0:
+            base = min(base, ask[n])
     for i in range(len(zone)):
         if zone[i] == z:
             sure += capacity[i, t] * grey[i, t]
-            if green[i, t] > grey[i, t]:
-                if energy[i] == 0:
-                    sure += capacity[i, t] * (green[i, t] - grey[i, t])
+            if energy[i] == 0:
+                sure += capacity[i, t] * max(green[i, t] - grey[i, t], 0)
+            if green[i, t] - energy[i] * base > grey[i, t]:
                 need += capacity[i, t] * energy[i]
     room = min(room, need)
     best[0] = 0
@@ -123,7 +126,7 @@ def _knapsack(wh, ask, zone, z, t, energy, capacity, green, grey, best):
         best[w] = -1
     reach = np.int64(0)
     for i in range(len(zone)):
-        value, weight = green[i, t] - grey[i, t], energy[i]
+        value, weight = green[i, t] - grey[i, t] - energy[i] * base, energy[i]
         if zone[i] != z or value <= 0 or weight == 0:
             continue
         left, lot = min(capacity[i, t], room // weight), np.int64(1)
@@ -141,7 +144,7 @@ def _knapsack(wh, ask, zone, z, t, energy, capacity, green, grey, best):
         while w > upto + wh[n]:
             upto += wh[n]
             n += 1
-        cost += ask[n]
+        cost += ask[n] - base
         if best[w] >= 0 and best[w] - cost > top:
             top = best[w] - cost
     return sure + top
