@@ -1,8 +1,8 @@
 /** Transfer, sell or retire a holding. */
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
-import { chainQuery } from "../api/queries";
 import { api, type Schemas, take } from "../api/client";
+import { chainQuery } from "../api/queries";
 import { parseDecimal } from "../format";
 import { usePart } from "../i18n/part";
 import { usePreferences } from "../prefs";
@@ -164,9 +164,7 @@ export function Actions({ holding }: { holding: Holding }) {
           </Field>
         </>
       )}
-      <p className="note">
-        {deed === "retire" ? t.certificate.final : deed === "sell" ? w.sellWhy : w.transferWhy}
-      </p>
+      <p className="note">{deed === "retire" ? t.certificate.final : deed === "sell" ? w.sellWhy : w.transferWhy}</p>
       <button
         type="submit"
         className="primary"

@@ -31,11 +31,7 @@ export async function readSupply(chain: Chain, rpcUrl: string, id: string): Prom
   const client = clientOf(rpcUrl);
   const ask = (functionName: string) =>
     readContract(client, { ...contractOf(chain), functionName, args: [BigInt(id)] }) as Promise<bigint>;
-  const [minted, retired, circulating] = await Promise.all([
-    ask("mintedOf"),
-    ask("retiredOf"),
-    ask("totalSupply"),
-  ]);
+  const [minted, retired, circulating] = await Promise.all([ask("mintedOf"), ask("retiredOf"), ask("totalSupply")]);
   return { minted, retired, circulating };
 }
 

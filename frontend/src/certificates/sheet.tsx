@@ -262,7 +262,6 @@ function History({ id, meta }: { id: string; meta: Unpacked }) {
             </thead>
             <tbody>
               {events.map((event, index) => (
-                // biome-ignore lint/suspicious/noArrayIndexKey: one transaction may hold the same step twice
                 <tr key={index}>
                   <td>{times.moment(event.at)}</td>
                   <td>
@@ -299,5 +298,9 @@ function save(kind: "csv" | "json", id: string, events: Schemas["CertificateEven
     return;
   }
   const head = ["event", "at", "amount", "sender", "receiver", "tx_hash"] as const;
-  saveFile(`${name}.csv`, "text/csv", toCsv([[...head], ...events.map((event) => head.map((key) => event[key] ?? null))]));
+  saveFile(
+    `${name}.csv`,
+    "text/csv",
+    toCsv([[...head], ...events.map((event) => head.map((key) => event[key] ?? null))]),
+  );
 }
