@@ -163,12 +163,17 @@ class KilledMarket(OwnMarket):
         self.kills += 1
 
     def kill_now_and_then(self, stop: threading.Event, chance: random.Random) -> None:
-        """Kills until `stop`: mostly processes that have come up, however long that takes here, and now and
-        then one that is still starting.
+        """Kills until `stop`, one whose like is up at a time, so that the market goes on; it may itself be
+        starting still. Where processes take long to come up, it takes its time as well.
         """
-        while not stop.wait(chance.uniform(2, 6)):
-            chosen = chance.choice([*self.api, *self.worker])
-            if self._up(chosen) or chance.random() < 0.1:
+        started = time.monotonic()
+        while not all(self._up(each) for each in (*self.api, *self.worker)) and not stop.wait(0.2):
+            pass
+        pace = max(1.0, (time.monotonic() - started) / 4)
+        while not stop.wait(pace * chance.uniform(2, 6)):
+            kind = chance.choice([self.api, self.worker])
+            chosen = chance.choice(kind)
+            if all(self._up(each) for each in kind if each is not chosen):
                 chosen.kill()
                 self.kills += 1
 
