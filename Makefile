@@ -150,10 +150,10 @@ security: setup ## static security checks, no secret in the tree, dependencies p
 fuzz: setup ## coverage-guided fuzzing of every parser, eleven minutes; FUZZ_SECONDS=... for another time
 	@$(BIN)/python tests/fuzz/campaign.py $(if $(FUZZ_SECONDS),--seconds $(FUZZ_SECONDS))
 
-# compilers and linters use one core each
 chaos: build ## kill, pause, cut off, fill and hurry everything for a simulated day; CHAOS="--seed N --slots N"
 	@$(BIN)/python tests/chaos/campaign.py $(CHAOS)
 
+# compilers and linters use one core each
 test: ## everything, fast parts first
 	@$(MAKE) --no-print-directory -j 2 --output-sync lint security kernels build web
 	@$(MAKE) --no-print-directory test-unit test-property test-contracts test-gas test-integration test-web
