@@ -1,28 +1,43 @@
 /** All readings of the interval at once, and the file to take home. */
-import { useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { whole as count } from "../format";
 import { usePreferences } from "../prefs";
+import { Problem } from "../ui/act";
+import { saveFile } from "../ui/file";
 import { Badge, Card } from "../ui/kit";
-import { checkWhole, type Material, type Whole } from "./checks";
+import type { Material, Whole } from "./checks";
+import type { Order, Report } from "./worker";
 
 export function WholeInterval({ material }: { material: Material }) {
   const { text: t, language } = usePreferences();
   const [done, setDone] = useState<number | null>(null);
   const [result, setResult] = useState<Whole | null>(null);
-  const run = async () => {
+  const [problem, setProblem] = useState<string | null>(null);
+  const worker = useRef<Worker | null>(null);
+  useEffect(() => () => worker.current?.terminate(), []);
+  const run = () => {
     setResult(null);
+    setProblem(null);
     setDone(0);
-    setResult(await checkWhole(material, setDone));
-    setDone(null);
+    const started = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
+    worker.current = started;
+    const end = (words: string | null) => {
+      started.terminate();
+      setProblem(words);
+      setDone(null);
+    };
+    started.onerror = (event) => end(event.message || "worker");
+    started.onmessage = ({ data }: MessageEvent<Report>) => {
+      if ("done" in data) setDone(data.done);
+      else if ("error" in data) end(data.error);
+      else {
+        setResult(data.result);
+        end(null);
+      }
+    };
+    started.postMessage({ data: material.data, onChain: material.onChain } satisfies Order);
   };
-  const save = () => {
-    const url = URL.createObjectURL(new Blob([material.data as BlobPart], { type: "application/cbor" }));
-    const link = document.createElement("a");
-    link.href = url;
-    link.download = `readings-${material.bundle.start}.cbor`;
-    link.click();
-    URL.revokeObjectURL(url);
-  };
+  const save = () => saveFile(`readings-${material.bundle.start}.cbor`, "application/cbor", material.data);
   const lines: [string, boolean][] = result
     ? [
         [t.evidence.allSigned(result.signatures, result.readings), result.signatures === result.readings],
@@ -43,6 +58,7 @@ export function WholeInterval({ material }: { material: Material }) {
           {t.evidence.download}
         </button>
       </div>
+      <Problem text={problem} />
       <ul className="results" aria-live="polite">
         {lines.map(([words, ok]) => (
           <li key={words}>

@@ -1,0 +1,53 @@
+"""Certificates anyone can check, a past day cleared again, a whole interval checked off the page's thread."""
+
+from __future__ import annotations
+
+import json
+
+from playwright.sync_api import expect
+
+from tests.e2e.browser import Visitor, picture, settled
+
+
+def test_a_retirement_has_a_sheet_that_the_chain_confirms(visitor: Visitor) -> None:
+    page = visitor.open("/certificates?view=ledger")
+    page.get_by_role("link", name="Certificate sheet").first.click()
+    expect(page.get_by_text("The transaction on chain holds exactly this retirement")).to_be_visible()
+    expect(page.get_by_text("Minted − retired = in circulation")).to_be_visible()
+    expect(page.get_by_role("img", name="Scan to verify on chain")).to_be_visible()
+    with page.expect_download() as kept:
+        page.get_by_role("button", name="EnergyTag JSON").click()
+    bundles = json.loads(kept.value.path().read_text())["granular_certificate_bundles"]
+    assert bundles and all(bundle["bundle_quantity"] > 0 for bundle in bundles)
+    picture(page, "certificate-sheet")
+
+
+def test_a_retirement_that_never_was_is_found_out(visitor: Visitor) -> None:
+    page = visitor.open("/certificates?view=ledger")
+    sheet = page.get_by_role("link", name="Certificate sheet").first.get_attribute("href")
+    assert sheet is not None
+    page.goto(f"{visitor.service}{sheet.rsplit('=', 1)[0]}=0x{'ee' * 20}")
+    expect(page.get_by_text("The transaction on chain does not hold this retirement")).to_be_visible()
+
+
+def test_a_past_day_is_cleared_again_under_other_circumstances(visitor: Visitor) -> None:
+    page = visitor.open("/grid")
+    settled(page)
+    page.locator("main").get_by_role("button", name="Connect wallet").click()
+    page.locator(".accounts button").first.click()
+    page.get_by_role("button", name="Sign in with the wallet").click()
+    page.get_by_label("Solar").fill("0")
+    page.get_by_role("button", name="Clear again").click()
+    row = page.get_by_role("row", name="Green share")
+    expect(row).to_be_visible(timeout=60_000)
+    assert "-" in row.get_by_role("cell").last.inner_text()
+    picture(page, "what-if")
+
+
+def test_a_whole_interval_is_checked_in_a_worker(visitor: Visitor) -> None:
+    page = visitor.open("/evidence")
+    with page.expect_worker() as started:
+        page.get_by_role("button", name="Check everything").click()
+    assert "/assets/worker-" in started.value.url
+    expect(page.locator(".results li")).to_have_count(5)
+    assert page.locator(".results .bad").count() == 0
