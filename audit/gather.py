@@ -29,6 +29,7 @@ CALLS_BEHIND = (
     ("DeliveryOracle", "DeviceAttested"),
     ("DeliveryOracle", "Ruled"),
     ("Settlement", "PoolMetered"),
+    ("Settlement", "PlantMetered"),
 )
 MAGIC_1271 = "0x1626ba7e"
 OUTSIDE = Document("readings", "", b"", "missing", found="outside the audited time")

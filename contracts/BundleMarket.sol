@@ -269,6 +269,15 @@ contract BundleMarket is IBundleMarket, EIP712 {
     }
 
     /// @inheritdoc IBundleMarket
+    function poolPlants(uint64 batchId, uint16 zoneId, uint16[] calldata slots)
+        external
+        view
+        returns (PoolPlant[] memory plants, uint256[] memory soldWh_)
+    {
+        return state.batches[batchId].plantsOf(zoneId, slots);
+    }
+
+    /// @inheritdoc IBundleMarket
     function gridOffer(uint64 batchId, uint16 zoneId) external view returns (uint256) {
         return state.batches[batchId].gridIndexPlusOne[zoneId];
     }

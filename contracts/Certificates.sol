@@ -59,14 +59,17 @@ contract Certificates is ICertificates, ERC1155, EIP712 {
     }
 
     /// @inheritdoc ICertificates
-    function mintRetired(uint256 id, uint256 amount, address beneficiary, bytes32 purposeHash) external {
+    function issue(Issue[] calldata list, address beneficiary, bytes32 purposeHash) external {
         require(msg.sender == settlement, NotSettlement(msg.sender));
-        require(amount != 0, ZeroAmount());
 
-        _addMinted(id, amount);
-        _addRetired(id, amount, beneficiary);
-
-        emit Retired(msg.sender, id, amount, beneficiary, purposeHash);
+        for (uint256 i; i < list.length; ++i) {
+            (uint256 id, uint256 minted, uint256 retired) = (list[i].id, list[i].minted, list[i].retired);
+            _addMinted(id, minted + retired);
+            if (minted != 0) _mintQuietly(list[i].account, id, minted);
+            if (retired == 0) continue;
+            _addRetired(id, retired, beneficiary);
+            emit Retired(msg.sender, id, retired, beneficiary, purposeHash);
+        }
     }
 
     /// @inheritdoc ICertificates

@@ -78,6 +78,17 @@ contract Settlement is ISettlement, Multicall {
     }
 
     /// @inheritdoc ISettlement
+    function meterMissing(
+        uint64 batchId,
+        uint16 slot,
+        uint16 zoneId,
+        uint16 place,
+        Position calldata position
+    ) external {
+        PoolDesk.meterMissing(state, _wiring(), batchId, slot, zoneId, place, position);
+    }
+
+    /// @inheritdoc ISettlement
     function settleChunk(
         uint64 batchId,
         uint32 chunkIndex,
@@ -118,6 +129,54 @@ contract Settlement is ISettlement, Multicall {
     }
 
     /// @inheritdoc ISettlement
+    function refundContradicted(
+        uint64 batchId,
+        uint32 chunkIndex,
+        IBundleMarket.ChunkData calldata chunk,
+        uint16 slot,
+        bytes calldata outcomes,
+        bytes32[] calldata proof
+    ) external {
+        uint16[] memory slots = new uint16[](1);
+        bytes[] memory rows = new bytes[](1);
+        bytes32[][] memory proofs = new bytes32[][](1);
+        (slots[0], rows[0], proofs[0]) = (slot, outcomes, proof);
+        bytes memory reason;
+        try this.settleChunk(batchId, chunkIndex, chunk, slots, rows, proofs) {}
+        catch (bytes memory why) {
+            reason = why;
+        }
+        require(_isContradiction(batchId, reason), NotContradicted(batchId, chunkIndex, slot, reason));
+
+        ChunkBook.Book memory k = ChunkBook.open(_wiring(), batchId, chunkIndex, chunk);
+        state.useSlot(batchId, chunkIndex, slot);
+
+        emit SlotContradicted(batchId, chunkIndex, slot, outcomes, reason);
+
+        _refundSlot(k, chunkIndex, slot);
+
+        k.post(chunk.makers);
+    }
+
+    /// @dev Errors that only the outcomes themselves can cause: they were found in the final report before. Nothing else
+    /// counts, least of all a call that ran out of gas.
+    function _isContradiction(uint64 batchId, bytes memory reason) private view returns (bool) {
+        if (reason.length < 4) return false;
+        bytes4 error = bytes4(reason);
+        if (error == MatchedAboveDelivered.selector) {
+            uint256 slot;
+            uint256 zone;
+            assembly ("memory-safe") {
+                slot := mload(add(reason, 36))
+                zone := mload(add(reason, 68))
+            }
+            return PoolDesk.isMeteredForGood(state, batchId, slot, zone);
+        }
+        return error == OutcomesLength.selector || error == DeliveredAboveLanes.selector
+            || error == MatchedAboveEnergy.selector || error == GreyMatched.selector;
+    }
+
+    /// @inheritdoc ISettlement
     function claimCredits(uint256 key, address[] calldata accounts) external {
         uint256[] memory grams = new uint256[](accounts.length);
         uint256 id = CertificateId.packMonth(
@@ -132,8 +191,8 @@ contract Settlement is ISettlement, Multicall {
     }
 
     /// @inheritdoc ISettlement
-    function payPool(uint64 batchId, uint16 slot, uint16 zoneId) external {
-        PoolDesk.payPool(state, _wiring(), batchId, slot, zoneId);
+    function payPools(uint64 batchId, uint16[] calldata slots, uint16 zoneId) external {
+        PoolDesk.payPools(state, _wiring(), batchId, slots, zoneId);
     }
 
     /// @inheritdoc ISettlement
@@ -251,7 +310,7 @@ contract Settlement is ISettlement, Multicall {
         }
     }
 
-    /// @dev Green money waits in this contract's account for payPool.
+    /// @dev Green money waits in this contract's account for payPools.
     function _payGreen(ChunkBook.Book memory k, uint256 slot, uint256 order, DeliveryMath.Payment memory p)
         private
         pure
@@ -288,7 +347,7 @@ contract Settlement is ISettlement, Multicall {
     function _addToPool(Pool memory pool_, DeliveryMath.Payment memory p) private pure {
         pool_.settledWh += uint48(p.energyWh);
         pool_.matchedWh += uint48(p.matchedWh);
-        pool_.moneyMicro += int96(p.payPower);
+        pool_.moneyMicro += int88(p.payPower);
     }
 
     function _refundSlot(ChunkBook.Book memory k, uint32 chunkIndex, uint16 slot) private {
@@ -341,7 +400,7 @@ contract Settlement is ISettlement, Multicall {
 
     /// @inheritdoc ISettlement
     function deliveredWh(uint64 batchId, uint16 slot, uint16 powerOfferIndex) external view returns (uint256) {
-        return state.deliveredWh(batchId, slot, powerOfferIndex);
+        return PoolDesk.deliveredWh(state, MARKET, batchId, slot, powerOfferIndex);
     }
 
     /// @inheritdoc ISettlement

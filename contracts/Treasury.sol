@@ -52,6 +52,9 @@ contract Treasury is ITreasury {
         for (uint256 i; i < modules.length; ++i) {
             isModule[modules[i]] = true;
         }
+        // Settlement's own account is emptied by every slot: a mark in its order window, which it never uses, keeps the
+        // word from becoming zero, and the next slot from paying for a new one
+        words[_key(modules[1])] = 1;
 
         emit Wired(modules);
     }

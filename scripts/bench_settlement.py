@@ -76,7 +76,7 @@ def measure(world: World) -> dict[str, float]:
             calls.append(
                 settlement.settle_chunk(1, index, chunk, [slot], [data], [found.outcomes.proof(name)])
             )
-        calls.append(settlement.pay_pool(1, slot, 0))
+        calls.append(settlement.pay_pools(1, [slot], 0))
         world.owner.send(calls)
         times.append(time.monotonic() - begin + reported[slot])
     return {

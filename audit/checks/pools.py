@@ -76,22 +76,26 @@ def green_offers(batch: Batch, zone: int) -> list[Signed]:
 
 
 def _positions(facts: Facts) -> Iterator[Position]:
-    plants: dict[tuple[str, int, int], Event] = {}
+    """A plant is metered with its pool, alone after it was marked missing, or as missing when it is paid."""
     for event in facts.log("Settlement", "PlantMetered"):
-        plants[event.tx, event.args["slot"], event.args["powerOfferIndex"]] = event
-    for pool in facts.log("Settlement", "PoolMetered"):
-        batch = facts.batch(pool.args["batchId"])
-        if batch is None:
+        batch = facts.batch(event.args["batchId"])
+        if batch is None or event.args["powerOfferIndex"] >= len(batch.power_offers):
             continue
-        call = facts.calls.get(pool.tx)
-        sent = call.args["positions"] if call is not None and call.name == "meterPool" else ()
-        for at, offer in enumerate(green_offers(batch, pool.args["zoneId"])):
-            plant = plants.get((pool.tx, pool.args["slot"], offer.index))
-            if plant is None:
-                continue
-            shown = sent[at] if at < len(sent) else None
-            leaf = shown["reading"] if shown is not None and not shown["missing"] else None
-            yield Position(batch, offer, plant, leaf, shown["proof"] if shown else (), shown is not None)
+        offer = batch.power_offers[event.args["powerOfferIndex"]]
+        call = facts.calls.get(event.tx)
+        shown: Mapping[str, Any] | None = None
+        if call is not None and call.name == "meterPool":
+            places = [one.index for one in green_offers(batch, offer.terms["zoneId"])]
+            place = places.index(offer.index) if offer.index in places else len(places)
+            sent = call.args["positions"]
+            shown = sent[place] if place < len(sent) else None
+        elif call is not None and call.name == "meterMissing":
+            shown = call.args["position"]
+        elif call is not None and call.name == "payPools":
+            shown = {"missing": True}
+        leaf = shown["reading"] if shown is not None and not shown["missing"] else None
+        proof = shown["proof"] if shown is not None and leaf is not None else ()
+        yield Position(batch, offer, event, leaf, proof, shown is not None)
 
 
 @lru_cache(maxsize=1)
@@ -177,12 +181,18 @@ def twin(facts: Facts) -> Result:
 def metered(facts: Facts) -> Result:
     tally = Tally()
     reported = _reported(facts)
-    told = {(event.tx, event.args["powerOfferIndex"]) for event in facts.log("Settlement", "PlantMetered")}
+    told = {
+        (event.tx, event.args["powerOfferIndex"])
+        for name in ("PlantMetered", "PlantMissing")
+        for event in facts.log("Settlement", name)
+    }
     for pool in facts.log("Settlement", "PoolMetered"):
         batch = facts.batch(pool.args["batchId"])
         for offer in green_offers(batch, pool.args["zoneId"]) if batch is not None else ():
             where = f"batch {pool.args['batchId']} slot {pool.args['slot']} plant {offer.terms['plantId']}"
-            tally.true((pool.tx, offer.index) in told, where, f"a PlantMetered in {pool.tx}", "none")
+            tally.true(
+                (pool.tx, offer.index) in told, where, f"a PlantMetered or PlantMissing in {pool.tx}", "none"
+            )
     for position in positions(facts):
         args, where = position.event.args, position.name()
         sold = (parse_sold(position.offer.sold) or [0] * position.batch.slots)[position.slot]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -14,6 +14,7 @@ from audit.formulas import GREEN, Payment, pay_run_slot
 from audit.verdict import Result, Tally, check
 
 Key = tuple[int, int, int]
+SLOT = ("batchId", "chunkIndex", "slot")
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +174,12 @@ def payment(facts: Facts) -> Result:
 @check("settlement.refund", "F15: a slot without a report is refunded in full; event SlotRefunded")
 def refund(facts: Facts) -> Result:
     tally = Tally()
+    contradictions = {
+        (event.tx, event.args["batchId"], event.args["chunkIndex"], event.args["slot"]): event.args[
+            "outcomes"
+        ]
+        for event in facts.log("Settlement", "SlotContradicted")
+    }
     known = chunks(facts)
     for event in facts.log("Settlement", "SlotRefunded"):
         args = event.args
@@ -185,10 +192,28 @@ def refund(facts: Facts) -> Result:
         tally.equal(f"refund of {slot_name(event)}", due, args["refundMicro"])
         end = batch.start + (args["slot"] + 1) * batch.slot_seconds
         delay = facts.views.refund_delay
-        if delay is not None:
-            late = event.timestamp >= end + delay
-            tally.true(late, f"refund of {slot_name(event)}", f"not before {end + delay}", event.timestamp)
+        if delay is not None and event.timestamp < end + delay:
+            shown = contradictions.get((event.tx, *(args[name] for name in SLOT)))
+            allowed = shown is not None and contradicts(batch, runs, shown)
+            tally.true(
+                allowed,
+                f"refund of {slot_name(event)}",
+                f"not before {end + delay}, or outcomes that contradict the orders",
+                event.timestamp,
+            )
     return tally.result()
+
+
+def contradicts(batch: Batch, runs: Sequence[Run], outcomes: bytes) -> bool:
+    """Whether outcomes of a slot are not of its runs, or say more than the runs hold."""
+    if len(outcomes) != 8 * len(runs):
+        return True
+    for at, run in enumerate(runs):
+        milli, matched = (int.from_bytes(outcomes[8 * at + k : 8 * at + k + 4]) for k in (0, 4))
+        energy = run.lanes * batch.compute_offers[run.offer].terms["energyWhPerVcuSlot"]
+        if milli > 1000 * run.lanes or matched > energy or (matched and run.mode != GREEN):
+            return True
+    return False
 
 
 @check("settlement.once", "every active (run, slot) of a past slot settled exactly once or refunded")

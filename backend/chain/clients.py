@@ -271,10 +271,15 @@ class Settlement(Client):
         label = f"chunk {chunk_index} slots {slots[0]}..{slots[-1]}"
         return self.call("settleChunk", batch_id, chunk_index, chunk.abi(), *rows, gas=LARGE_GAS, label=label)
 
-    def pay_pool(self, batch_id: int, slot: int, zone_id: int) -> Call:
-        """Step 3: pays the plants of a pool, retires and mints certificates."""
-        label = f"slot {slot} zone {zone_id}"
-        return self.call("payPool", batch_id, slot, zone_id, gas=LARGE_GAS, label=label)
+    def meter_missing(self, batch_id: int, slot: int, zone_id: int, place: int, position: object) -> Call:
+        """Shows the reading of a plant that was marked missing; `place` is the plant's in `greenOffers`."""
+        label = f"slot {slot} zone {zone_id} plant {place}"
+        return self.call("meterMissing", batch_id, slot, zone_id, place, position, gas=LARGE_GAS, label=label)
+
+    def pay_pools(self, batch_id: int, slots: Sequence[int], zone_id: int) -> Call:
+        """Step 3: pays the plants of a zone's pools, retires and mints certificates."""
+        label = f"zone {zone_id} slots {slots[0]}..{slots[-1]}"
+        return self.call("payPools", batch_id, list(slots), zone_id, gas=LARGE_GAS, label=label)
 
     def claim_credits(self, key: int, accounts: Sequence[str]) -> Call:
         """Mints the whole grams that accounts have earned under a credit key (`packing.credit_key`)."""
@@ -297,6 +302,20 @@ class Settlement(Client):
         label = f"chunk {chunk_index} slots {slots[0]}..{slots[-1]}"
         arguments = (batch_id, chunk_index, chunk.abi(), list(slots))
         return self.call("refundChunk", *arguments, gas=LARGE_GAS, label=label)
+
+    def refund_contradicted(
+        self,
+        batch_id: int,
+        chunk_index: int,
+        chunk: ChunkData,
+        slot: int,
+        outcomes: bytes,
+        proof: Sequence[bytes],
+    ) -> Call:
+        """Refunds a slot at once whose reported outcomes contradict themselves, the orders or the pools."""
+        arguments = (batch_id, chunk_index, chunk.abi(), slot, outcomes, list(proof))
+        label = f"chunk {chunk_index} slot {slot}"
+        return self.call("refundContradicted", *arguments, gas=LARGE_GAS, label=label)
 
 
 class Certificates(Client):

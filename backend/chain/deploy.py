@@ -172,6 +172,9 @@ def deployment(owner: str, first_nonce: int, settings: DeploySettings) -> tuple[
     wire("BundleMarket", optimistic)
     wire("OptimisticMarket", challenges)
     wire("Certificates", settlement)
+    # optimistic batches are opened in the market by the OptimisticMarket itself
+    role = artifact("Registry").abi.encode_call("setSolver", (optimistic, True))
+    calls.append(Call(registry, role, 300_000, "Registry.setSolver OptimisticMarket"))
     return calls, book
 
 

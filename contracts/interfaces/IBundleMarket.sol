@@ -125,6 +125,14 @@ interface IBundleMarket {
         uint16 soldRow;
     }
 
+    /// @notice A green plant of a zone, as settlement needs it. @param index of its power offer in the batch
+    struct PoolPlant {
+        address maker;
+        uint32 plantId;
+        uint8 source;
+        uint16 index;
+    }
+
     /// @notice One chunk of cleared orders, shown again whenever it is settled, refunded or released.
     /// @param makers 20 bytes an order; @param ordersHash keccak256 of the order hashes, 32 bytes each
     /// @param runs N x 13 bytes, big-endian: orderIdx u16 | offerIdx u16 | mode u8 | startSlot u16 | endSlot u16 | lanes u32
@@ -317,6 +325,12 @@ interface IBundleMarket {
     function soldPart(uint64 batchId, uint16 part) external view returns (address pointer);
     /// @notice Wh sold by a power offer in a slot.
     function soldWh(uint64 batchId, uint16 powerOfferIndex, uint16 slot) external view returns (uint32);
+    /// @notice Green plants of a zone by rising index, and what each sold: soldWh[i * plants.length + j] of slots[i] and
+    /// plants[j]. The slots are inside the batch.
+    function poolPlants(uint64 batchId, uint16 zoneId, uint16[] calldata slots)
+        external
+        view
+        returns (PoolPlant[] memory plants, uint256[] memory soldWh);
     /// @notice Green power offers of a zone, ascending.
     function greenOffers(uint64 batchId, uint16 zoneId) external view returns (uint16[] memory);
     /// @notice Index + 1 of the zone's grid offer, 0 if there is none.

@@ -15,6 +15,13 @@ pragma solidity ^0.8.28;
 /// Powers of an operator of the Registry: confirm by signature that a serial belongs to an account. Nothing else.
 /// Never: mints twice for one metered interval, un-retires, burns without a record, uses a serial twice.
 interface ICertificates {
+    struct Issue {
+        uint256 id;
+        address account;
+        uint128 minted;
+        uint128 retired;
+    }
+
     event Retired(
         address indexed account, uint256 indexed id, uint256 amount, address indexed beneficiary, bytes32 purposeHash
     );
@@ -41,8 +48,9 @@ interface ICertificates {
     /// that no receiver can block a settlement.
     function mint(uint256 id, address[] calldata accounts, uint256[] calldata amounts) external;
 
-    /// @notice Issues and retires in one step the Wh used by a batch. Settlement only.
-    function mintRetired(uint256 id, uint256 amount, address beneficiary, bytes32 purposeHash) external;
+    /// @notice Issues certificates of many plants: the Wh that a batch used are retired for `beneficiary` as they are
+    /// minted, the rest goes to the plant's owner. Settlement only, no receiver callback.
+    function issue(Issue[] calldata list, address beneficiary, bytes32 purposeHash) external;
 
     /// @notice Retires units of the caller for a beneficiary; final.
     function retire(uint256 id, uint256 amount, address beneficiary, bytes32 purposeHash) external;

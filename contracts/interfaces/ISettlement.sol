@@ -6,7 +6,7 @@ import {IBundleMarket} from "./IBundleMarket.sol";
 /// @title Pay for what was delivered, refund the rest (F15)
 /// @notice Three steps per slot: meter every green pool, settle every chunk, pay every green pool. Anyone may call
 /// any of them; the result does not depend on who does. Order inside a slot: `meterPool` of the zones in which the
-/// chunk bought green, then `settleChunk`, then `payPool` when the whole pool is settled.
+/// chunk bought green, then `settleChunk`, then `payPools` when the whole pool is settled.
 /// Several steps go into one transaction with `multicall`; a settled slot costs least that way.
 /// Credits of a buyer (F11, mg) accrue in its Treasury word with the money and become ERC-1155 units by `claimCredits`.
 /// Units: money micro-units, energy Wh, delivered compute milli-lanes (1000 = one lane for the whole slot).
@@ -30,22 +30,23 @@ interface ISettlement {
         bytes32 payloadHash;
     }
 
-    /// @param missing true: no reading was reported, the plant counts as metered 0 (allowed `missingGrace` seconds
-    /// after the report became final); `reading` and `proof` are then ignored
+    /// @param missing true: no reading was reported (allowed `missingGrace` seconds after the report became final);
+    /// `reading` and `proof` are then ignored. The plant counts as metered 0, unless `meterMissing` shows the reading
     struct Position {
         bool missing;
         Reading reading;
         bytes32[] proof;
     }
 
-    /// @notice A green pool of (batch, slot, zone).
+    /// @notice A green pool of (batch, slot, zone). @param missing a plant was marked missing when it was metered
     struct Pool {
         bool metered;
         bool paid;
+        bool missing;
         uint48 deliveredWh;
         uint48 matchedWh;
         uint48 settledWh;
-        int96 moneyMicro;
+        int88 moneyMicro;
     }
 
     event PlantMetered(
@@ -56,6 +57,10 @@ interface ISettlement {
         uint256 meteredWh,
         uint256 deliveredWh,
         uint256 penaltyMicro
+    );
+    /// @notice A plant was marked missing; its PlantMetered follows with the reading, or when the pool is paid.
+    event PlantMissing(
+        uint64 indexed batchId, uint16 indexed slot, uint16 indexed powerOfferIndex, uint256 soldWh, uint256 until
     );
     event PoolMetered(uint64 indexed batchId, uint16 indexed slot, uint16 indexed zoneId, uint256 deliveredWh);
     event SlotSettled(
@@ -70,6 +75,9 @@ interface ISettlement {
     );
     event SlotRefunded(
         uint64 indexed batchId, uint32 indexed chunkIndex, uint16 indexed slot, uint256 refundMicro
+    );
+    event SlotContradicted(
+        uint64 indexed batchId, uint32 indexed chunkIndex, uint16 indexed slot, bytes outcomes, bytes reason
     );
     event Credited(address indexed account, uint256 indexed id, uint256 grams);
     event PlantPaid(
@@ -97,6 +105,9 @@ interface ISettlement {
     error ReadingNotInReport(uint256 meterId, bytes32 root);
     error MeterAlreadyUsed(uint256 meterId, uint256 time);
     error MissingTooEarly(uint256 allowedAt);
+    error NotMissing(uint64 batchId, uint16 slot, uint16 zoneId, uint256 place);
+    error MissingReplaceable(uint64 batchId, uint16 slot, uint16 zoneId, uint256 until);
+    error NotContradicted(uint64 batchId, uint32 chunkIndex, uint16 slot, bytes reason);
     error WrongChunk(uint64 batchId, uint32 chunkIndex);
     error AlreadySettled(uint64 batchId, uint32 chunkIndex, uint16 slot);
     error OutcomesNotInReport(uint64 batchId, uint32 chunkIndex, uint16 slot);
@@ -117,6 +128,16 @@ interface ISettlement {
     /// @notice Step 1: meters every green plant of a zone in a slot, in the order of `greenOffers`.
     function meterPool(uint64 batchId, uint16 slot, uint16 zoneId, Position[] calldata positions) external;
 
+    /// @notice Shows the reading of a plant that was marked missing, as long as its pool is not paid: it then counts as
+    /// if it had been metered with the others. @param place of the plant in `greenOffers`
+    function meterMissing(
+        uint64 batchId,
+        uint16 slot,
+        uint16 zoneId,
+        uint16 place,
+        Position calldata position
+    ) external;
+
     /// @notice Step 2: settles slots of a chunk. outcomes[i] belongs to slots[i]: for each run active in the slot, in
     /// run order, uint32 delivered milli-lanes | uint32 matched Wh; proofs[i] is its path in the outcomes tree.
     function settleChunk(
@@ -128,9 +149,10 @@ interface ISettlement {
         bytes32[][] calldata proofs
     ) external;
 
-    /// @notice Step 3: shares money and matched Wh of a green pool among its plants, retires the matched Wh, mints
-    /// the rest of the delivered Wh to the plant owners.
-    function payPool(uint64 batchId, uint16 slot, uint16 zoneId) external;
+    /// @notice Step 3: shares money and matched Wh of green pools among their plants, retires the matched Wh, mints
+    /// the rest of the delivered Wh to the plant owners; certificates of many slots are issued together. A pool with a
+    /// plant that is still missing is paid `missingGrace` seconds after it was metered, and charges its penalty then.
+    function payPools(uint64 batchId, uint16[] calldata slots, uint16 zoneId) external;
 
     /// @notice Returns what a zone's grid account locked for a negative price in a slot and did not owe.
     function releaseGrid(uint64 batchId, uint16 slot, uint16 zoneId) external;
@@ -148,6 +170,18 @@ interface ISettlement {
         uint32 chunkIndex,
         IBundleMarket.ChunkData calldata chunk,
         uint16[] calldata slots
+    ) external;
+
+    /// @notice Refunds a slot at once whose reported outcomes contradict themselves, the orders or the metered pools: they
+    /// are in the final report, and `settleChunk` refuses them for what they say. A match above what was delivered
+    /// counts only when no plant of the zone is missing or its time to be shown is over.
+    function refundContradicted(
+        uint64 batchId,
+        uint32 chunkIndex,
+        IBundleMarket.ChunkData calldata chunk,
+        uint16 slot,
+        bytes calldata outcomes,
+        bytes32[] calldata proof
     ) external;
 
     /// @notice Feed whose reports settle.

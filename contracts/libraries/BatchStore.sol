@@ -133,10 +133,27 @@ library BatchStore {
 
     function soldWh(Store storage b, uint256 index, uint256 slot) internal view returns (uint256) {
         IBundleMarket.PowerView memory offer = b.power[index];
-        bytes memory field = new bytes(SOLD_BYTES);
         uint256 from = (uint256(offer.soldRow) * b.head.slots + slot) * SOLD_BYTES;
-        Blob.copy(b.soldParts[offer.soldPart], from, SOLD_BYTES, field, 0);
-        return field.uint32At(0);
+        return Blob.uint32At(b.soldParts[offer.soldPart], from);
+    }
+
+    /// @notice Green plants of a zone, and the Wh that each sold in each slot; see IBundleMarket.poolPlants.
+    function plantsOf(Store storage b, uint256 zone, uint16[] calldata slots)
+        internal
+        view
+        returns (IBundleMarket.PoolPlant[] memory plants, uint256[] memory sold)
+    {
+        uint16[] memory indices = b.green[zone];
+        (uint256 n, uint256 all) = (indices.length, b.head.slots);
+        (plants, sold) = (new IBundleMarket.PoolPlant[](n), new uint256[](n * slots.length));
+        for (uint256 j; j < n; ++j) {
+            IBundleMarket.PowerView memory offer = b.power[indices[j]];
+            plants[j] = IBundleMarket.PoolPlant(offer.maker, offer.plantId, offer.source, indices[j]);
+            address part = b.soldParts[offer.soldPart];
+            for (uint256 i; i < slots.length; ++i) {
+                sold[i * n + j] = Blob.uint32At(part, (offer.soldRow * all + slots[i]) * SOLD_BYTES);
+            }
+        }
     }
 
     /// @notice Lanes sold of a compute offer in a slot.

@@ -36,6 +36,15 @@ library Blob {
         }
     }
 
+    /// @notice Four bytes from `from`, big-endian; what lies beyond the end is zero.
+    function uint32At(address pointer, uint256 from) internal view returns (uint256 value) {
+        assembly ("memory-safe") {
+            mstore(0, 0)
+            extcodecopy(pointer, 28, add(from, 1), 4)
+            value := mload(0)
+        }
+    }
+
     /// @notice All parts, one after the other, `total` bytes long.
     function join(address[] memory parts, uint256 total) internal view returns (bytes memory whole) {
         whole = new bytes(total);

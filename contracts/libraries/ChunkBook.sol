@@ -166,7 +166,7 @@ library ChunkBook {
         if (cell.settledWh != 0) {
             cell.pool.settledWh += uint48(cell.settledWh);
             cell.pool.matchedWh += uint48(cell.matchedWh);
-            cell.pool.moneyMicro += int96(cell.money);
+            cell.pool.moneyMicro += int88(cell.money);
         }
         (cell.settledWh, cell.matchedWh, cell.money) = (0, 0, 0);
         cell.key = type(uint256).max;

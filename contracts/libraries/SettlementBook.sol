@@ -6,6 +6,7 @@ import {ISettlement} from "../interfaces/ISettlement.sol";
 import {AccountBook} from "./AccountBook.sol";
 import {Blob} from "./Blob.sol";
 import {ByteReader} from "./ByteReader.sol";
+import {Entries} from "./Entries.sol";
 import {PriceTable} from "./PriceTable.sol";
 import {SettlementState} from "./SettlementState.sol";
 
@@ -13,6 +14,7 @@ import {SettlementState} from "./SettlementState.sol";
 library SettlementBook {
     using AccountBook for AccountBook.Book;
     using ByteReader for bytes;
+    using Entries for Entries.List;
     using PriceTable for PriceTable.Table;
 
     /// @param w Settlement's immutables
@@ -120,6 +122,10 @@ library SettlementBook {
 
     /// @notice Writes the collected ledger changes.
     function post(Context memory c) internal {
-        c.w.treasury.post(c.book.postings());
+        Entries.List memory list = Entries.create(c.book.count);
+        for (uint256 i; i < c.book.count; ++i) {
+            list.add(c.book.accounts[i], c.book.available[i], c.book.locked[i], 0, 0);
+        }
+        if (list.size != 0) c.w.treasury.settle(list.used());
     }
 }

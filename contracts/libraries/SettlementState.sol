@@ -12,15 +12,20 @@ import {Packed} from "./Packed.sol";
 /// @title Settlement's storage and its keys
 library SettlementState {
     uint256 internal constant METER_STEP = 300;
+    /// @dev In place of the delivered Wh of a plant; what was delivered stays below it.
+    uint256 internal constant MISSING = type(uint32).max;
 
     /// @param settled chunk nullifiers, by batch << 64 | chunk << 32 | slot / 256
     /// @param pools by batch << 64 | slot << 32 | zone << 1 | mode; grey pools are kept only at negative prices
-    /// @param delivered Wh of power offers, eight a word, by batch << 64 | slot << 32 | offer / 8
+    /// @param delivered Wh of power offers, eight a word, by batch << 64 | slot << 32 | offer / 8; MISSING where no reading
+    /// was shown; not kept where all plants of a pool delivered what they sold (the pool says so)
+    /// @param missingUntil by pool key: when a pool with missing plants may be paid
     /// @param meterUsed meter nullifiers, one bit for five minutes
     struct State {
         mapping(uint256 key => uint256) settled;
         mapping(uint256 key => ISettlement.Pool) pools;
         mapping(uint256 key => uint256) delivered;
+        mapping(uint256 key => uint256) missingUntil;
         mapping(uint256 meterId => mapping(uint256 word => uint256)) meterUsed;
     }
 
@@ -40,7 +45,11 @@ library SettlementState {
         view
         returns (ISettlement.Pool storage)
     {
-        return s.pools[(uint256(batchId) << 64) | (slot << 32) | (zoneId << 1) | mode];
+        return s.pools[poolKey(batchId, slot, zoneId, mode)];
+    }
+
+    function poolKey(uint64 batchId, uint256 slot, uint256 zoneId, uint256 mode) internal pure returns (uint256) {
+        return (uint256(batchId) << 64) | (slot << 32) | (zoneId << 1) | mode;
     }
 
     /// @param index zone * 2 + mode

@@ -34,11 +34,11 @@ contract Gas is GasWorld {
             calls[d.slots + c] = settleCall(d, c, 0, uint16(d.slots));
         }
         used.settle = _measure(address(settlement), STRANGER, abi.encodeCall(settlement.multicall, (calls)));
-        calls = new bytes[](d.slots);
+        uint16[] memory slots = new uint16[](d.slots);
         for (uint16 t; t < d.slots; ++t) {
-            calls[t] = abi.encodeCall(settlement.payPool, (batchId, t, uint16(0)));
+            slots[t] = t;
         }
-        used.pay = _measure(address(settlement), STRANGER, abi.encodeCall(settlement.multicall, (calls)));
+        used.pay = _measure(address(settlement), STRANGER, abi.encodeCall(settlement.payPools, (batchId, slots, 0)));
         nextNonce += d.orders / d.makers;
     }
 

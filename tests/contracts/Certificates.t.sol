@@ -31,7 +31,7 @@ contract CertificatesTest is World {
         fails(error_);
         certificates.mint(ID, new address[](0), new uint256[](0));
         fails(error_);
-        certificates.mintRetired(ID, 1, STRANGER, 0);
+        certificates.issue(new ICertificates.Issue[](1), STRANGER, 0);
     }
 
     function test_mint_needs_lists_of_one_length() public {
@@ -58,9 +58,20 @@ contract CertificatesTest is World {
     function test_nothing_is_not_retired() public {
         fails(abi.encodeWithSelector(ICertificates.ZeroAmount.selector));
         certificates.retire(ID, 0, STRANGER, 0);
-        fails(abi.encodeWithSelector(ICertificates.ZeroAmount.selector));
+    }
+
+    function test_issues_what_was_used_and_what_is_left() public {
+        ICertificates.Issue[] memory list = new ICertificates.Issue[](3);
+        list[0] = ICertificates.Issue(ID, buyer(0), 7, 5);
+        list[1] = ICertificates.Issue(ID, buyer(1), 0, 2);
+        list[2] = ICertificates.Issue(ID, buyer(1), 0, 0);
         vm.prank(address(settlement));
-        certificates.mintRetired(ID, 0, STRANGER, 0);
+        certificates.issue(list, STRANGER, "purpose");
+        eq(certificates.mintedOf(ID), 14, "minted");
+        eq(certificates.retiredOf(ID), 7, "retired");
+        eq(certificates.retiredFor(ID, STRANGER), 7, "beneficiary");
+        eq(certificates.balanceOf(buyer(0), ID), 7, "balance");
+        eq(certificates.balanceOf(buyer(1), ID), 0, "nothing left");
     }
 
     function test_retire_needs_the_units() public {

@@ -88,7 +88,7 @@ contract GovernanceTest is Batch {
         report(0, mwh, outcome(10_000, 10_000));
         settlement.meterPool(batchId, 0, 0, positionsOf(0, 0, mwh));
         settle(0, outcome(10_000, 10_000));
-        settlement.payPool(batchId, 0, 0);
+        payPool(0, 0);
         vm.startPrank(STRANGER);
         treasury.requestWithdraw(1e6);
         vm.warp(block.timestamp + 1 days);

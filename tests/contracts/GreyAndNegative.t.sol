@@ -74,7 +74,7 @@ contract GreyAndNegativeTest is Batch {
         (greenEnergy, greenPrice) = (-50_000, 200_000);
         batchOf(GREEN, 10);
         deliver(10_000, 10_000);
-        settlement.payPool(batchId, 0, 0);
+        payPool(0, 0);
         eq(available(siteOwner(1)), FUNDS + 2_500_000, "site");
         eq(available(plantOwner(11)) + locked(plantOwner(11)), FUNDS - 300_000, "pv pays 60 %");
         eq(available(plantOwner(12)) + locked(plantOwner(12)), FUNDS - 200_000, "wind pays 40 %");
@@ -102,7 +102,7 @@ contract GreyAndNegativeTest is Batch {
         uint256 deliverable = least(metered[0] / 1000, grey ? 0 : lanes * E0 * 6 / 10);
         deliverable += least(metered[1] / 1000, grey ? 0 : lanes * E0 - lanes * E0 * 6 / 10);
         deliver(milliLanes, grey ? 0 : bound(matchedWh, 0, deliverable));
-        settlement.payPool(batchId, 0, 0);
+        payPool(0, 0);
         if (energyPrice < 0) {
             settlement.releaseGrid(batchId, 0, 0);
         }
@@ -111,7 +111,7 @@ contract GreyAndNegativeTest is Batch {
         eq(locked(buyer(0)), lanes * (grey ? greyPrice : greenPrice), "one slot is unlocked");
         uint256 sellersLock = locked(plantOwner(11)) + locked(plantOwner(12)) + locked(plantOwner(91));
         refundSlot1();
-        settlement.payPool(batchId, 1, 0);
+        payPool(1, 0);
         if (energyPrice < 0) {
             settlement.releaseGrid(batchId, 1, 0);
             isTrue(sellersLock > 0, "slot 1 was still locked");

@@ -207,4 +207,73 @@ contract MeterPoolTest is Batch {
         eq(available(plantOwner(11)), 0, "all it had");
         eq(available(plantOwner(91)), FUNDS + 5, "and no more");
     }
+
+    // --- a plant marked missing
+
+    /// @dev Wind is marked missing though the report holds its reading; pv is metered.
+    function markWind() internal returns (uint256 until) {
+        report(0, metered, outcome(10_000, 6_000));
+        vm.warp(block.timestamp + GRACE);
+        ISettlement.Position[] memory list = positionsOf(0, 0, metered);
+        list[1].missing = true;
+        settlement.meterPool(batchId, 0, 0, list);
+        return block.timestamp + GRACE;
+    }
+
+    function test_a_reading_replaces_a_missing_mark_until_the_pool_is_paid() public {
+        uint256 until = markWind();
+        uint256 wind = available(plantOwner(12));
+        eq(available(plantOwner(12)), FUNDS, "no penalty yet");
+        settle(0, outcome(10_000, 6_000));
+        fails(abi.encodeWithSelector(ISettlement.MissingReplaceable.selector, batchId, 0, 0, until));
+        payPool(0, 0);
+        settlement.meterMissing(batchId, 0, 0, 1, positionsOf(0, 0, metered)[1]);
+        eq(settlement.deliveredWh(batchId, 0, 1), 4_000, "as if it had been metered");
+        eq(settlement.pool(batchId, 0, 0).deliveredWh, 10_000, "the pool too");
+        payPool(0, 0);
+        isTrue(available(plantOwner(12)) > wind, "paid its share");
+        eq(certificates.mintedOf(certificate(2)), 4_000, "its certificates");
+        eq(ledgerSum(), treasury.totalMicro(), "conservation");
+    }
+
+    function certificate(uint256 source) internal view returns (uint256) {
+        return certificates.packId(1, START, 0, source, address(settlement));
+    }
+
+    function test_a_plant_that_stays_missing_pays_when_the_pool_is_paid() public {
+        uint256 until = markWind();
+        settle(0, outcome(10_000, 6_000));
+        uint256 grid = available(plantOwner(91));
+        vm.warp(until);
+        payPool(0, 0);
+        // 4,000 Wh at 0.3 a kWh, one and a half times
+        eq(available(plantOwner(91)) - grid, 1_800_000, "penalty to the grid");
+        eq(available(plantOwner(12)), FUNDS - 1_800_000, "from the plant");
+        eq(certificates.mintedOf(certificate(2)), 0, "no certificates");
+        eq(ledgerSum(), treasury.totalMicro(), "conservation");
+        ISettlement.Position memory late = positionsOf(0, 0, metered)[1];
+        fails(abi.encodeWithSelector(ISettlement.NotMissing.selector, batchId, 0, 0, 1));
+        settlement.meterMissing(batchId, 0, 0, 1, late);
+    }
+
+    function test_only_a_missing_plant_is_replaced_and_once() public {
+        markWind();
+        ISettlement.Position[] memory list = positionsOf(0, 0, metered);
+        fails(abi.encodeWithSelector(ISettlement.NotMissing.selector, batchId, 0, 0, 0));
+        settlement.meterMissing(batchId, 0, 0, 0, list[0]);
+        fails(abi.encodeWithSelector(ISettlement.NotMissing.selector, batchId, 0, 0, 2));
+        settlement.meterMissing(batchId, 0, 0, 2, list[1]);
+        fails(abi.encodeWithSelector(ISettlement.ReadingMeter.selector, 111, 12));
+        settlement.meterMissing(batchId, 0, 0, 1, list[0]);
+        settlement.meterMissing(batchId, 0, 0, 1, list[1]);
+        fails(abi.encodeWithSelector(ISettlement.NotMissing.selector, batchId, 0, 0, 1));
+        settlement.meterMissing(batchId, 0, 0, 1, list[1]);
+    }
+
+    function test_a_late_reading_brings_its_surplus() public {
+        metered[1] = 5_000_000;
+        markWind();
+        settlement.meterMissing(batchId, 0, 0, 1, positionsOf(0, 0, metered)[1]);
+        eq(certificates.balanceOf(plantOwner(12), certificate(2)), 1_000, "surplus");
+    }
 }

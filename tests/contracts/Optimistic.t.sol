@@ -48,7 +48,7 @@ contract OptimisticTest is Claimed {
         bytes[] memory list = new bytes[](1);
         list[0] = outcomes;
         settlement.settleChunk(batchId, 0, marketChunk(), slots, list, new bytes32[][](1));
-        settlement.payPool(batchId, 0, 0);
+        payPool(0, 0);
     }
 
     function marketChunk() internal view returns (IBundleMarket.ChunkData memory d) {

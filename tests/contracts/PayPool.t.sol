@@ -27,22 +27,22 @@ contract PayPoolTest is Batch {
         report(0, metered, outcome(10_000, 10_000));
         settlement.meterPool(batchId, 0, 0, positionsOf(0, 0, metered));
         fails(abi.encodeWithSelector(ISettlement.PoolNotSettled.selector, batchId, 0, 0, 0, 10_000));
-        settlement.payPool(batchId, 0, 0);
+        payPool(0, 0);
     }
 
     function test_pays_once() public {
         deliver(10_000);
-        settlement.payPool(batchId, 0, 0);
+        payPool(0, 0);
         isTrue(settlement.pool(batchId, 0, 0).paid, "paid");
         fails(abi.encodeWithSelector(ISettlement.AlreadyPaid.selector, batchId, 0, 0));
-        settlement.payPool(batchId, 0, 0);
+        payPool(0, 0);
     }
 
     function test_splits_by_delivered_share_and_retires_what_was_matched() public {
         metered[0] = 3_000_000; // pv delivers half: 3 of 7 kWh
         deliver(7_000);
         uint256 before = available(plantOwner(12));
-        settlement.payPool(batchId, 0, 0);
+        payPool(0, 0);
         eq(available(plantOwner(12)) - before, 1_200_000, "wind: 4/7 of 2.1");
         eq(certificates.retiredOf(certificate(1)), 3_000, "pv Wh retired");
         eq(certificates.retiredOf(certificate(2)), 4_000, "wind Wh retired");
@@ -53,7 +53,7 @@ contract PayPoolTest is Batch {
     /// @dev Delivered 6000 and 4000, matched 3334: 2000.4 and 1333.6 become 2000 and 1334.
     function test_one_wh_has_one_use() public {
         deliver(3_334);
-        settlement.payPool(batchId, 0, 0);
+        payPool(0, 0);
         eq(certificates.retiredOf(certificate(1)), 2_000, "pv: remainder .4");
         eq(certificates.retiredOf(certificate(2)), 1_334, "wind: remainder .6");
         eq(certificates.balanceOf(plantOwner(11), certificate(1)), 4_000, "pv rest");
@@ -67,7 +67,7 @@ contract PayPoolTest is Batch {
         uint256 deliveredWind = metered[1] < 4_000_000 ? metered[1] / 1000 : 4_000;
         matched = bound(matched, 0, deliveredPv + deliveredWind);
         deliver(matched);
-        settlement.payPool(batchId, 0, 0);
+        payPool(0, 0);
         eq(certificates.mintedOf(certificate(1)), metered[0] / 1000, "pv minted");
         eq(certificates.mintedOf(certificate(2)), metered[1] / 1000, "wind minted");
         eq(certificates.retiredOf(certificate(1)) + certificates.retiredOf(certificate(2)), matched, "retired");
@@ -81,7 +81,7 @@ contract PayPoolTest is Batch {
     function test_a_refunded_pool_pays_nothing_and_closes() public {
         vm.warp(START + SLOT + REFUND_DELAY);
         refund(0);
-        settlement.payPool(batchId, 0, 0);
+        payPool(0, 0);
         eq(available(plantOwner(11)), FUNDS, "plant");
         eq(certificates.mintedOf(certificate(1)), 0, "no certificate without a reading");
     }

@@ -77,4 +77,60 @@ contract RefundChunkTest is Batch {
         vm.warp(START + 4 * SLOT + REFUND_DELAY);
         refused(3, abi.encodeWithSelector(ISettlement.NothingInSlot.selector, 0, 3));
     }
+
+    // --- outcomes that contradict themselves
+
+    function contradicted(bytes memory outcomes, bytes memory error_) internal {
+        IBundleMarket.ChunkData memory c = chunk();
+        if (error_.length != 0) fails(error_);
+        settlement.refundContradicted(batchId, 0, c, 0, outcomes, new bytes32[](0));
+    }
+
+    function notContradicted(bytes memory outcomes, bytes memory why) internal {
+        contradicted(outcomes, abi.encodeWithSelector(ISettlement.NotContradicted.selector, batchId, 0, 0, why));
+    }
+
+    function test_contradictory_outcomes_are_refunded_at_once() public {
+        bytes[4] memory wrong =
+            [outcome(10_001, 0), outcome(10_000, 10_001), bytes(hex"00"), bytes.concat(outcome(1, 0), outcome(1, 0))];
+        uint256 state = vm.snapshotState();
+        for (uint256 i; i < wrong.length; ++i) {
+            report(0, metered, wrong[i]);
+            settlement.meterPool(batchId, 0, 0, positionsOf(0, 0, metered));
+            contradicted(wrong[i], "");
+            eq(locked(buyer(0)), 11_000_000, "slot 0 is refunded");
+            isTrue(settlement.isSettled(batchId, 0, 0), "and closed");
+            eq(ledgerSum(), treasury.totalMicro(), "conservation");
+            vm.revertToState(state);
+        }
+    }
+
+    function test_sound_or_unreported_outcomes_are_not_contradicted() public {
+        report(0, metered, outcome(10_000, 10_000));
+        bytes memory sound = outcome(10_000, 10_000);
+        notContradicted(sound, abi.encodeWithSelector(ISettlement.PoolNotMetered.selector, batchId, 0, 0));
+        settlement.meterPool(batchId, 0, 0, positionsOf(0, 0, metered));
+        notContradicted(sound, "");
+        notContradicted(
+            outcome(10_001, 0), abi.encodeWithSelector(ISettlement.OutcomesNotInReport.selector, batchId, 0, 0)
+        );
+        settle(0, sound);
+        notContradicted(sound, abi.encodeWithSelector(ISettlement.AlreadySettled.selector, batchId, 0, 0));
+    }
+
+    /// @dev Marking a plant missing must not make sound outcomes look contradictory while its reading can be shown.
+    function test_a_missing_mark_is_no_contradiction_before_its_time_is_over() public {
+        bytes memory outcomes = outcome(10_000, 10_000);
+        report(0, metered, outcomes);
+        vm.warp(block.timestamp + GRACE);
+        ISettlement.Position[] memory list = positionsOf(0, 0, metered);
+        list[1].missing = true;
+        settlement.meterPool(batchId, 0, 0, list);
+        notContradicted(
+            outcomes, abi.encodeWithSelector(ISettlement.MatchedAboveDelivered.selector, 0, 0, 10_000, 6_000)
+        );
+        vm.warp(block.timestamp + GRACE);
+        contradicted(outcomes, "");
+        eq(locked(buyer(0)), 11_000_000, "slot 0 is refunded");
+    }
 }

@@ -194,7 +194,7 @@ contract SettleChunkTest is Batch {
         milliLanes = bound(milliLanes, 0, 10_000);
         matchedWh = bound(matchedWh, 0, 10_000);
         deliver(milliLanes, matchedWh);
-        settlement.payPool(batchId, 0, 0);
+        payPool(0, 0);
         eq(available(address(settlement)), 0, "the pool is empty");
         eq(locked(buyer(0)), 11_000_000, "exactly one slot was unlocked");
         eq(ledgerSum(), treasury.totalMicro(), "conservation");
@@ -240,7 +240,7 @@ contract SettleChunkTest is Batch {
         calls[1] = abi.encodeCall(
             settlement.settleChunk, (batchId, 0, chunk(), slots, list, new bytes32[][](1))
         );
-        calls[2] = abi.encodeCall(settlement.payPool, (batchId, 0, 0));
+        calls[2] = abi.encodeCall(settlement.payPools, (batchId, new uint16[](1), 0));
         settlement.multicall(calls);
         isTrue(settlement.pool(batchId, 0, 0).paid, "paid");
         eq(available(siteOwner(1)), FUNDS + 8_000_000, "site");

@@ -11,12 +11,14 @@ from backend.chain.anvil import DevClock, anvil_command, await_anvil, free_port,
 from backend.chain.clients import Registry
 from backend.chain.deploy import DeploySettings, deploy
 from backend.chain.errors import ChainError, RpcUnavailable
+from backend.chain.optimistic import OptimisticMarket
 from backend.chain.plan import Call
 from backend.chain.rpc import Rpc
 from backend.day.children import ChildFailed, Children, kill_strays
 from backend.day.run_state import RunState
 from backend.day.stages.context import OPERATOR, SOLVER, Context
 from backend.day.types import DayInput
+from backend.day.zones import standard_wh
 
 COMMITTEE = ("committee/0", "committee/1", "committee/2", "committee/3")
 QUORUM = 3
@@ -139,6 +141,7 @@ def register(context: Context, measurements: Sequence[tuple[bytes, int]]) -> Non
 
 def _register_calls(context: Context, measurements: Sequence[tuple[bytes, int]]) -> Iterator[Call]:
     registry = Registry(context.book)
+    optimistic = OptimisticMarket(context.book)
     day = context.day
     address = {name: context.keyring[name].address for name in party_names(day)}
     yield registry.set_operator(context.keyring[OPERATOR].address)
@@ -147,6 +150,7 @@ def _register_calls(context: Context, measurements: Sequence[tuple[bytes, int]])
         yield registry.add_zone(zone.zone_id, zone.name)
     for cls in day.classes:
         yield registry.add_class(cls.class_id, cls.name)
+        yield optimistic.set_class_energy(cls.class_id, standard_wh(cls.it_w, day.slot_seconds))
     for site in day.sites:
         yield registry.add_site(site.site_id, address[site.owner], site.zone_id, site.nameplate_w)
     for plant in day.plants:

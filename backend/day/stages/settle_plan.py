@@ -22,6 +22,8 @@ GENERATION = 1
 SETTLE_RUN_SLOTS = 260
 SETTLE_SLOTS = 48
 """Limits of one `settleChunk`: slots summed over runs, and slots."""
+PAY_SLOTS = 24
+"""Slots of a zone in one `payPools`."""
 CLAIM_ACCOUNTS = 100
 """Accounts of one `claimCredits`."""
 _NO_READING = (0,) * 9 + (bytes(32),) * 3
@@ -154,9 +156,29 @@ def slot_groups(chunk: Chunk) -> list[list[int]]:
 
 
 def pay_calls(client: Settlement, batch_id: int, pools: Sequence[tuple[int, int]]) -> Iterator[Call]:
-    """Step 3: every green pool."""
+    """Step 3: every green pool, the slots of a zone together as far as one transaction's gas goes."""
+    slots: dict[int, list[int]] = {}
     for slot, zone in pools:
-        yield client.pay_pool(batch_id, slot, zone)
+        slots.setdefault(zone, []).append(slot)
+    for zone, found in sorted(slots.items()):
+        for at in range(0, len(found), PAY_SLOTS):
+            yield client.pay_pools(batch_id, found[at : at + PAY_SLOTS], zone)
+
+
+def has_missing(
+    book: Book,
+    pools: Sequence[tuple[int, int]],
+    meter_of: Mapping[int, int],
+    evidence: Mapping[int, SlotEvidence],
+) -> bool:
+    """Whether a plant of these pools has no reading: marked missing, it lets its pool wait for its pay."""
+    return any(
+        offer.mode == GREEN
+        and offer.zone_id == zone
+        and meter_of[offer.plant_id] not in evidence[slot].generation
+        for slot, zone in pools
+        for offer in book.power_offers
+    )
 
 
 def claim_calls(client: Settlement, start: int, book: Book, chunks: Sequence[Chunk]) -> Iterator[Call]:

@@ -46,9 +46,12 @@ def settle_day(
     with narrator.stage("settle the agreements", groups) as step:
         context.send("settle", SETTLER, settle_plan.settle_calls(client, BATCH_ID, chunks, evidence), step)
     claims = list(settle_plan.claim_calls(client, context.slot_start(0), cleared.book, chunks))
-    steps = len(pools) + len(releases) + len(claims)
+    pays = list(settle_plan.pay_calls(client, BATCH_ID, pools))
+    if settle_plan.has_missing(cleared.book, pools, meter_of, evidence):
+        context.clock.advance_to(context.clock.now() + grace + _MARGIN_SECONDS)
+    steps = len(pays) + len(releases) + len(claims)
     with narrator.stage("pay the plants, mint certificates and credits", steps) as step:
-        context.send("pay", SETTLER, settle_plan.pay_calls(client, BATCH_ID, pools), step)
+        context.send("pay", SETTLER, pays, step)
         context.send("pay", SETTLER, releases, step)
         context.send("claim", SETTLER, claims, step)
 

@@ -31,6 +31,7 @@ from oracle.wire.bundle import decode_bundle
 
 log = logging.getLogger(__name__)
 PLANT_METER = 2
+MARGIN_SECONDS = 120
 MOST_ATTEMPTS = 5
 RETRY_SECONDS = 20
 _KEPT = 4
@@ -178,7 +179,16 @@ class Settler:
             proof = evidence[slot].outcomes.proof(leaf)
             call = client.settle_chunk(batch.batch_id, chunk.index, chunk.data, [slot], [packed], [proof])
             yield f"{prefix}-chunk-{chunk.index}", call
-        unpaid = [(at, zone) for at, zone in pools if not any((at, row) in paid for row in rows[zone])]
+        # a pool with a missing plant is paid as long again after it was metered as it took to meter it
+        unpaid = [
+            pool
+            for pool in sorted(pools)
+            if not any((slot, row) in paid for row in rows[pool[1]])
+            and (
+                now > report.posted_at + self._window + 2 * self._grace + MARGIN_SECONDS
+                or not settle_plan.has_missing(plan.book, [pool], known, evidence)
+            )
+        ]
         for pool, call in zip(unpaid, settle_plan.pay_calls(client, batch.batch_id, unpaid), strict=True):
             yield f"{prefix}-pay-{pool[1]}", call
         if slot == max(chunk.active_slots[-1] for chunk in plan.chunks):

@@ -249,7 +249,9 @@ contract Handler is Batch {
         if (!finalised) return;
         ISettlement.Pool memory p = settlement.pool(batchId, slot, zone);
         if (p.paid || p.settledWh != demandWh[zone][GREEN][slot]) return;
-        settlement.payPool(batchId, slot, zone);
+        uint16[] memory slots = new uint16[](1);
+        slots[0] = slot;
+        settlement.payPools(batchId, slots, zone);
         ++payments;
     }
 

@@ -353,6 +353,12 @@ abstract contract Batch is World {
         settlement.settleChunk(batchId, 0, chunk(), slots, list, new bytes32[][](1));
     }
 
+    function payPool(uint16 slot, uint16 zone) internal {
+        uint16[] memory slots = new uint16[](1);
+        slots[0] = slot;
+        settlement.payPools(batchId, slots, zone);
+    }
+
     function refund(uint16 slot) internal {
         uint16[] memory slots = new uint16[](1);
         slots[0] = slot;
