@@ -1,25 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
-import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
+import {OptimisticMakers} from "./OptimisticMakers.sol";
 import {IBundleMarket} from "./interfaces/IBundleMarket.sol";
 import {IOptimisticMarket} from "./interfaces/IOptimisticMarket.sol";
-import {IRegistry} from "./interfaces/IRegistry.sol";
-import {ITreasury} from "./interfaces/ITreasury.sol";
 import {Claims} from "./libraries/Claims.sol";
-import {MakerBook} from "./libraries/MakerBook.sol";
-import {OrderLib} from "./libraries/OrderLib.sol";
 import {PriceRows} from "./libraries/PriceRows.sol";
 import {ChunkOpening} from "./libraries/ChunkOpening.sol";
 import {SellerBound} from "./libraries/SellerBound.sol";
 
 /// @title OptimisticMarket
-/// @notice See IOptimisticMarket: the interface is the document.
-contract OptimisticMarket is IOptimisticMarket, EIP712 {
-    using MakerBook for MakerBook.Book;
-    using OrderLib for IBundleMarket.BundleOrder;
-
+/// @notice See IOptimisticMarket: the interface is the document. What makers do is in OptimisticMakers.
+contract OptimisticMarket is OptimisticMakers {
     uint64 private constant ANSWERED = type(uint64).max;
 
     struct Sellers {
@@ -32,22 +24,10 @@ contract OptimisticMarket is IOptimisticMarket, EIP712 {
         uint64 answerBy;
     }
 
-    struct Insistence {
-        bytes32 orderHash;
-        uint64 since;
-        uint64 expiry;
-        uint32 epoch;
-    }
-
     address private immutable DEPLOYER;
-    IRegistry private immutable REGISTRY;
-    ITreasury private immutable TREASURY;
     IBundleMarket private immutable MARKET;
     uint256 public immutable override bondMicro;
     uint256 public immutable override demandFeeMicro;
-    uint256 public immutable override window;
-    uint256 public immutable override responseTime;
-    uint256 public immutable override openingTime;
     uint256 public immutable override insistLead;
     uint256 public immutable override stepMilli;
 
@@ -57,10 +37,6 @@ contract OptimisticMarket is IOptimisticMarket, EIP712 {
     mapping(uint64 start => uint64) private lastPosted;
     mapping(uint64 batchId => mapping(uint256 leaf => Demand)) private demands;
     mapping(uint64 batchId => mapping(uint32 chunk => ChunkOpening.Opened)) private opened;
-    mapping(uint256 classId => uint32) public override classEnergyWh;
-    mapping(uint64 start => mapping(address maker => mapping(uint64 nonce => Insistence))) public override insisted;
-    mapping(address maker => ChunkOpening.Release) private releases;
-    MakerBook.Book private book;
 
     modifier onlySolver(uint64 batchId) {
         require(msg.sender == candidates[batchId].solver, NotSolver(msg.sender));
@@ -75,15 +51,13 @@ contract OptimisticMarket is IOptimisticMarket, EIP712 {
         uint256 demandFeeMicro_,
         uint256 stepMilli_,
         uint256[4] memory times
-    ) EIP712("BitWatt Optimistic", "1") {
+    ) OptimisticMakers(registry, treasury, times) {
         DEPLOYER = msg.sender;
-        REGISTRY = IRegistry(registry);
-        TREASURY = ITreasury(treasury);
         MARKET = IBundleMarket(market);
         bondMicro = bondMicro_;
         demandFeeMicro = demandFeeMicro_;
         stepMilli = stepMilli_;
-        (window, responseTime, openingTime, insistLead) = (times[0], times[1], times[2], times[3]);
+        insistLead = times[3];
     }
 
     /// @inheritdoc IOptimisticMarket
@@ -416,95 +390,6 @@ contract OptimisticMarket is IOptimisticMarket, EIP712 {
         if (stoodIn != 0) _move(candidates[batchId].solver, int256(stoodIn), -int256(stoodIn));
     }
 
-    // --- makers
-
-    /// @inheritdoc IOptimisticMarket
-    function reserve(uint256 amountMicro) external {
-        require(amountMicro != 0, ZeroAmount());
-
-        book.reserved[msg.sender] += amountMicro;
-
-        emit Reserved(msg.sender, amountMicro);
-
-        _move(msg.sender, -int256(amountMicro), int256(amountMicro));
-    }
-
-    /// @inheritdoc IOptimisticMarket
-    function requestRelease(uint256 amountMicro) external {
-        require(amountMicro != 0, ZeroAmount());
-        // no candidate that was posted on the strength of this reserve is still unopened then
-        uint64 maturesAt = uint64(block.timestamp + 2 * window + responseTime + openingTime);
-
-        releases[msg.sender] = ChunkOpening.Release(uint128(amountMicro), maturesAt);
-
-        emit ReleaseRequested(msg.sender, amountMicro, maturesAt);
-    }
-
-    /// @inheritdoc IOptimisticMarket
-    function release() external {
-        ChunkOpening.Release memory r = releases[msg.sender];
-        require(r.amountMicro != 0, NothingRequested(msg.sender));
-        require(block.timestamp >= r.maturesAt, ReleaseNotMature(r.maturesAt));
-        uint256 held = book.reserved[msg.sender];
-        uint256 amount = r.amountMicro < held ? r.amountMicro : held;
-
-        delete releases[msg.sender];
-        book.reserved[msg.sender] = held - amount;
-
-        emit Released(msg.sender, amount);
-
-        _move(msg.sender, int256(amount), -int256(amount));
-    }
-
-    /// @inheritdoc IOptimisticMarket
-    function approve(IBundleMarket.BundleOrder calldata order) external {
-        require(msg.sender == order.maker, NotMaker(msg.sender, order.maker));
-        bytes32 hash = hashOrder(order);
-
-        if (book.approvedAt[hash] == 0) book.approvedAt[hash] = uint64(block.timestamp);
-
-        emit Approved(msg.sender, hash);
-    }
-
-    /// @inheritdoc IOptimisticMarket
-    function insist(uint64 start, IBundleMarket.BundleOrder calldata order, bytes calldata sig) external {
-        bytes32 hash = hashOrder(order);
-        bytes32 why = book.obstacle(hash, order, sig, block.timestamp);
-        require(why == "", NotEligible(hash, why));
-        Insistence storage i = insisted[start][order.maker][order.nonce];
-        require(i.since == 0, AlreadyInsisted(start, order.maker, order.nonce));
-
-        (i.orderHash, i.since, i.expiry, i.epoch) = (hash, uint64(block.timestamp), order.expiry, order.epoch);
-
-        emit Insisted(start, order.maker, hash, order.nonce);
-    }
-
-    /// @inheritdoc IOptimisticMarket
-    function cancel(uint64 nonce) external {
-        if (book.cancelledAt[msg.sender][nonce] == 0) book.cancelledAt[msg.sender][nonce] = uint64(block.timestamp);
-
-        emit Cancelled(msg.sender, nonce);
-    }
-
-    /// @inheritdoc IOptimisticMarket
-    function cancelAll() external {
-        uint32 epoch = ++book.epoch[msg.sender];
-        book.epochStart[msg.sender][epoch] = uint64(block.timestamp);
-
-        emit AllCancelled(msg.sender, epoch);
-    }
-
-    /// @inheritdoc IOptimisticMarket
-    function setClassEnergy(uint256 classId, uint32 wattHours) external {
-        require(REGISTRY.isOperator(msg.sender), NotOperator(msg.sender));
-        require(wattHours != 0, ZeroAmount());
-        require(classEnergyWh[classId] == 0, ClassEnergyTaken(classId));
-
-        classEnergyWh[classId] = wattHours;
-
-        emit ClassEnergySet(classId, wattHours);
-    }
-
     // --- shared
 
     function _require(uint64 batchId, Status status) private view {
@@ -523,24 +408,6 @@ contract OptimisticMarket is IOptimisticMarket, EIP712 {
 
     function _chunks(Claim calldata claim) private pure returns (uint256) {
         return (uint256(claim.rows) + (uint256(1) << claim.chunkBits) - 1) >> claim.chunkBits;
-    }
-
-    /// @dev Moves money of one account between available and locked.
-    function _move(address account, int256 available, int256 locked) private {
-        ITreasury.Posting[] memory list = new ITreasury.Posting[](1);
-        list[0] = ITreasury.Posting(account, int128(available), int128(locked));
-        TREASURY.post(list);
-    }
-
-    /// @dev Takes `amount` of an account's locked money: `share` to `receiver`, the rest to the Registry's owner.
-    function _pay(address account, address receiver, uint256 amount, uint256 share) private {
-        ITreasury.Posting[] memory list = new ITreasury.Posting[](share == amount ? 2 : 3);
-        list[0] = ITreasury.Posting(account, 0, -int128(uint128(amount)));
-        list[1] = ITreasury.Posting(receiver, int128(uint128(share)), 0);
-        if (share != amount) {
-            list[2] = ITreasury.Posting(Ownable(address(REGISTRY)).owner(), int128(uint128(amount - share)), 0);
-        }
-        TREASURY.post(list);
     }
 
     // --- views
@@ -563,36 +430,7 @@ contract OptimisticMarket is IOptimisticMarket, EIP712 {
     }
 
     /// @inheritdoc IOptimisticMarket
-    function reserveOf(address maker) external view returns (uint256) {
-        return book.reserved[maker];
-    }
-
-    /// @inheritdoc IOptimisticMarket
-    function filledOf(address maker, uint64 nonce) external view returns (uint256) {
-        return book.filled[maker][nonce];
-    }
-
-    /// @inheritdoc IOptimisticMarket
     function chunkState(uint64 batchId, uint32 chunk) external view returns (uint32, bool) {
         return (opened[batchId][chunk].marketChunkPlusOne, opened[batchId][chunk].returned);
-    }
-
-    /// @inheritdoc IOptimisticMarket
-    function obstacle(IBundleMarket.BundleOrder calldata order, bytes calldata sig, uint256 time)
-        external
-        view
-        returns (bytes32)
-    {
-        return book.obstacle(hashOrder(order), order, sig, time);
-    }
-
-    /// @inheritdoc IOptimisticMarket
-    function isWithdrawn(address maker, uint64 nonce, uint32 epoch, uint256 time) external view returns (bool) {
-        return book.isWithdrawn(maker, nonce, epoch, time);
-    }
-
-    /// @inheritdoc IOptimisticMarket
-    function hashOrder(IBundleMarket.BundleOrder calldata order) public view returns (bytes32) {
-        return _hashTypedDataV4(order.hash());
     }
 }

@@ -14,6 +14,7 @@ import {ChunkBook} from "./libraries/ChunkBook.sol";
 import {DeliveryMath} from "./libraries/DeliveryMath.sol";
 import {OfferWord} from "./libraries/OfferWord.sol";
 import {OrderReader} from "./libraries/OrderReader.sol";
+import {Places} from "./libraries/Places.sol";
 import {PoolDesk} from "./libraries/PoolDesk.sol";
 import {RunWord} from "./libraries/RunWord.sol";
 import {SettlementBook} from "./libraries/SettlementBook.sol";
@@ -250,16 +251,16 @@ contract Settlement is ISettlement, Multicall {
         view
         returns (uint256 next)
     {
-        uint256[] memory runs = k.runs;
+        uint256 count = k.runs.length;
         uint256 at_ = OrderReader.offsetOf(outcomes);
         unchecked {
-            for (uint256 i; i < runs.length; ++i) {
-                uint256 run = runs[i];
+            for (uint256 i; i < count; ++i) {
+                uint256 run = Places.at(k.runs, i);
                 if (slot < run.startSlot() || slot >= run.endSlot()) continue;
                 if (next + OUTCOME_BYTES > outcomes.length) {
                     revert OutcomesLength(outcomes.length, next + OUTCOME_BYTES);
                 }
-                uint256 info = k.info[i];
+                uint256 info = Places.at(k.info, i);
                 if (info >> 64 != k.cell.key) k.openCell(state, slot, info >> 64);
                 _setDelivery(k.d, run, info, uint256(OrderReader.wordAt(at_ + next)) >> 192);
                 _checkOutcome(k.d, slot, i);
@@ -285,9 +286,9 @@ contract Settlement is ISettlement, Multicall {
         DeliveryMath.Payment memory p = k.p;
         DeliveryMath.settle(k.d, p);
         unchecked {
-            k.refunds[order] += p.refund;
-            k.unlocked[order] += p.bundle;
-            k.siteMoney[site] += int256(p.payCompute);
+            Places.add_(k.refunds, order, p.refund);
+            Places.add_(k.unlocked, order, p.bundle);
+            Places.add_(k.siteMoney, site, p.payCompute);
             sums.compute += p.payCompute;
             sums.power += p.payPower;
             sums.refund += p.refund;
@@ -327,7 +328,7 @@ contract Settlement is ISettlement, Multicall {
             cell.settledWh += p.energyWh;
             cell.money += p.payPower;
             k.self += p.payPower;
-            if (cell.gain != 0) cell.credits[order] += p.matchedWh * cell.gain;
+            if (cell.gain != 0) Places.add_(cell.credits, order, p.matchedWh * cell.gain);
         }
     }
 

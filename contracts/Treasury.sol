@@ -14,6 +14,7 @@ contract Treasury is ITreasury {
     using PackedWriter for bytes;
     using SafeERC20 for IERC20;
 
+    uint256 private constant ENTRY_BYTES = 64;
     uint256 private constant LOCKED_BYTES = 28;
     uint256 private constant SETTLED_BYTES = 44;
     uint256 private constant MG_PER_GRAM = 1000;
@@ -125,20 +126,21 @@ contract Treasury is ITreasury {
     function lock(uint256[] calldata entries) external {
         require(msg.sender == market, NotMarket(msg.sender));
 
-        bytes memory log = PackedWriter.create(entries.length / 2 * LOCKED_BYTES);
-        uint256 size;
+        uint256 size = entries.length / 2 * LOCKED_BYTES;
+        bytes memory log = PackedWriter.create(size);
+        uint256 at_ = _offsetOf(entries);
         unchecked {
-            for (uint256 i; i + 1 < entries.length; i += 2) {
-                uint256 head = entries[i];
-                (uint256 account, uint256 cost) = (head >> 96, uint64(head >> 32));
-                uint256 word = words[account];
-                uint256 available = word.available();
+            for (uint256 place; place < size; place += LOCKED_BYTES) {
+                (uint256 head, uint256 window) = _entryAt(at_);
+                at_ += ENTRY_BYTES;
+                uint256 slot = _slotOf(head >> 96);
+                uint256 word = _load(slot);
+                (uint256 available, uint256 cost) = (word.available(), uint64(head >> 32));
                 if (available < cost) {
-                    revert InsufficientAvailable(address(uint160(account)), available, -int256(cost));
+                    revert InsufficientAvailable(address(uint160(head >> 96)), available, -int256(cost));
                 }
-                words[account] = word.withMoney(available - cost, word.locked() + cost).withWindow(entries[i + 1]);
-                log.put(size, head);
-                size += LOCKED_BYTES;
+                _store(slot, word.withMoney(available - cost, word.locked() + cost).withWindow(window));
+                log.put(place, head);
             }
         }
 
@@ -156,18 +158,19 @@ contract Treasury is ITreasury {
     function settle(uint256[] calldata entries) external {
         require(msg.sender == settlement, NotSettlement(msg.sender));
 
-        bytes memory log = PackedWriter.create(entries.length / 2 * SETTLED_BYTES);
-        uint256 size;
+        uint256 size = entries.length / 2 * SETTLED_BYTES;
+        bytes memory log = PackedWriter.create(size);
+        uint256 at_ = _offsetOf(entries);
         int256 sum;
         unchecked {
             // at most 2^32 entries of 65 bits: the sum cannot wrap
-            for (uint256 i; i + 1 < entries.length; i += 2) {
-                (uint256 head, uint256 tail) = (entries[i], entries[i + 1]);
+            for (uint256 place; place < size; place += SETTLED_BYTES) {
+                (uint256 head, uint256 tail) = _entryAt(at_);
+                at_ += ENTRY_BYTES;
                 sum += _settle(head, tail);
-                log.put(size, head);
+                log.put(place, head);
                 uint256 credit = ((tail >> 38 & 0x3ffff) << 40) | (tail & (AccountWord.CREDIT_LIMIT - 1));
-                log.put(size + 28, (tail >> 192 << 192) | (credit << 128));
-                size += SETTLED_BYTES;
+                log.put(place + 28, (tail >> 192 << 192) | (credit << 128));
             }
         }
         require(sum == 0, PostingsNotBalanced(sum));
@@ -198,17 +201,17 @@ contract Treasury is ITreasury {
     function _settle(uint256 head, uint256 tail) private returns (int256) {
         unchecked {
             // four 64-bit numbers: nothing wraps; what leaves 0 .. 2^64 - 1 shows in the high bits
-            uint256 account = head >> 96;
+            uint256 slot = _slotOf(head >> 96);
             (int256 available, int256 locked) = (int64(uint64(head >> 32)), int64(uint64(tail >> 192)));
-            uint256 word = words[account];
+            uint256 word = _load(slot);
             uint256 newAvailable = uint256(int256(word.available()) + available);
             uint256 newLocked = uint256(int256(word.locked()) + locked);
-            if ((newAvailable | newLocked) >> 64 != 0) _moved(word, address(uint160(account)), available, locked);
+            if ((newAvailable | newLocked) >> 64 != 0) _moved(word, address(uint160(head >> 96)), available, locked);
             word = word.withMoney(newAvailable, newLocked);
             uint256 mg = tail & (AccountWord.CREDIT_LIMIT - 1);
-            if (mg != 0) word = _earned(word, account, tail >> 38 & 0x3ffff, mg);
+            if (mg != 0) word = _earned(word, head >> 96, tail >> 38 & 0x3ffff, mg);
 
-            words[account] = word;
+            _store(slot, word);
 
             return available + locked;
         }
@@ -238,6 +241,42 @@ contract Treasury is ITreasury {
         return word.withCredit(mg, key);
     }
 
+    // --- account words by their storage slot, so that a hot loop hashes each key once
+
+    function _slotOf(uint256 account) private pure returns (uint256 slot) {
+        assembly ("memory-safe") {
+            mstore(0, account)
+            mstore(32, words.slot)
+            slot := keccak256(0, 64)
+        }
+    }
+
+    function _load(uint256 slot) private view returns (uint256 word) {
+        assembly ("memory-safe") {
+            word := sload(slot)
+        }
+    }
+
+    function _store(uint256 slot, uint256 word) private {
+        assembly ("memory-safe") {
+            sstore(slot, word)
+        }
+    }
+
+    function _offsetOf(uint256[] calldata entries) private pure returns (uint256 offset) {
+        assembly ("memory-safe") {
+            offset := entries.offset
+        }
+    }
+
+    /// @dev The two words of an entry; the caller stays inside the array.
+    function _entryAt(uint256 offset) private pure returns (uint256 head, uint256 tail) {
+        assembly ("memory-safe") {
+            head := calldataload(offset)
+            tail := calldataload(add(offset, 32))
+        }
+    }
+
     function _key(address account) private pure returns (uint256) {
         return uint160(account);
     }
@@ -255,7 +294,7 @@ contract Treasury is ITreasury {
     function wordsOf(uint256[] calldata accounts) external view returns (uint256[] memory list) {
         list = new uint256[](accounts.length);
         for (uint256 i; i < accounts.length; ++i) {
-            list[i] = words[accounts[i]];
+            list[i] = _load(_slotOf(accounts[i]));
         }
     }
 

@@ -112,6 +112,7 @@ interface ISettlement {
     error AlreadySettled(uint64 batchId, uint32 chunkIndex, uint16 slot);
     error OutcomesNotInReport(uint64 batchId, uint32 chunkIndex, uint16 slot);
     error OutcomesLength(uint256 length, uint256 expected);
+    error UnknownOrder(uint256 runIdx, uint256 orderIdx);
     error NothingInSlot(uint32 chunkIndex, uint16 slot);
     error PoolNotMetered(uint64 batchId, uint16 slot, uint16 zoneId);
     error DeliveredAboveLanes(uint16 slot, uint256 runIdx, uint256 milliLanes, uint256 maximum);

@@ -8,6 +8,7 @@ import {DeliveryMath} from "./DeliveryMath.sol";
 import {Entries} from "./Entries.sol";
 import {OfferWord} from "./OfferWord.sol";
 import {OrderReader} from "./OrderReader.sol";
+import {Places} from "./Places.sol";
 import {PriceTable} from "./PriceTable.sol";
 import {RunWord} from "./RunWord.sol";
 import {SettlementBook} from "./SettlementBook.sol";
@@ -27,7 +28,7 @@ library ChunkBook {
     uint256 private constant MAKER_BYTES = 20;
 
     /// @param info of each run: cell << 64 | place in `sites` << 32 | Wh of a lane
-    /// @param a, b offer words by offer index, zero while not read; @param siteOf place + 1 in `sites` by offer index
+    /// @param a, b offer words by offer index, zero while not read; @param offerInfo `info` of a grey run of an offer
     /// @param siteFunds available micro-units + 1 of a site before this call, zero while not read
     /// @param siteMoney what a site has got and paid in this call
     /// @param refunds, unlocked by order; @param creditMg by zone and order, a zone's row made when it is used
@@ -41,7 +42,7 @@ library ChunkBook {
         uint256[] info;
         uint256[] a;
         uint256[] b;
-        uint256[] siteOf;
+        uint256[] offerInfo;
         address[] sites;
         uint256 siteCount;
         int256[] siteMoney;
@@ -89,21 +90,30 @@ library ChunkBook {
         require(known, ISettlement.WrongChunk(batchId, chunkIndex));
         (k.c, k.table) = (c, c.table());
         _makeRoom(k, chunk.makers.length / MAKER_BYTES, RunWord.count(chunk.runs));
-        for (uint256 i; i < k.runs.length; ++i) {
-            uint256 run = RunWord.read(chunk.runs, i);
-            k.runs[i] = run;
-            uint256 offer = run.offerIdx();
-            if (k.a[offer] == 0) _readOffer(k, offer);
-            uint256 a = k.a[offer];
-            uint256 cell = a.classId() << 16 | a.zoneId() << 8 | run.mode();
-            k.info[i] = cell << 64 | (k.siteOf[offer] - 1) << 32 | k.b[offer].energy();
+        _readRuns(k, OrderReader.offsetOf(chunk.runs));
+    }
+
+    /// @dev Order and site of every run are checked here once, so that the settling loop need not.
+    function _readRuns(Book memory k, uint256 at_) private view {
+        (uint256[] memory runs, uint256[] memory info, uint256[] memory offers) = (k.runs, k.info, k.offerInfo);
+        uint256 orders = k.refunds.length;
+        unchecked {
+            for (uint256 i; i < runs.length; ++i) {
+                uint256 run = uint256(OrderReader.wordAt(at_)) >> RunWord.SHIFT;
+                at_ += RunWord.SIZE;
+                uint256 offer = run.offerIdx();
+                if (offers[offer] == 0) _readOffer(k, offer);
+                if (run.orderIdx() >= orders) revert ISettlement.UnknownOrder(i, run.orderIdx());
+                runs[i] = run;
+                info[i] = offers[offer] | run.mode() << 64;
+            }
         }
     }
 
     function _makeRoom(Book memory k, uint256 orders, uint256 runs) private pure {
         (uint256 offers, uint256 zones) = (k.c.batch.computeOffers, k.c.batch.zones);
         (k.runs, k.info) = (new uint256[](runs), new uint256[](runs));
-        (k.a, k.b, k.siteOf) = (new uint256[](offers), new uint256[](offers), new uint256[](offers));
+        (k.a, k.b, k.offerInfo) = (new uint256[](offers), new uint256[](offers), new uint256[](offers));
         (k.sites, k.siteMoney, k.siteFunds) = (new address[](offers), new int256[](offers), new uint256[](offers));
         (k.refunds, k.unlocked) = (new uint256[](orders), new uint256[](orders));
         k.creditMg = new uint256[][](zones);
@@ -119,7 +129,8 @@ library ChunkBook {
         uint256 place;
         while (place < k.siteCount && k.sites[place] != account) ++place;
         if (place == k.siteCount) k.sites[k.siteCount++] = account;
-        k.siteOf[offer] = place + 1;
+        // an offer's energy is never zero
+        k.offerInfo[offer] = (a.classId() << 16 | a.zoneId() << 8) << 64 | place << 32 | b.energy();
     }
 
     /// @notice Fills k.d for a run in a slot.
@@ -274,7 +285,7 @@ library ChunkBook {
     function _sum(uint256[] memory row, uint256 first, uint256 end) private pure returns (uint256 sum) {
         unchecked {
             for (uint256 i = first; i < end; ++i) {
-                sum += row[i];
+                sum += Places.at(row, i);
             }
         }
     }

@@ -8,6 +8,7 @@ import {MarketState} from "./MarketState.sol";
 import {OfferWord} from "./OfferWord.sol";
 import {OrderReader} from "./OrderReader.sol";
 import {Packed} from "./Packed.sol";
+import {Places} from "./Places.sol";
 import {PriceTable} from "./PriceTable.sol";
 import {RunWord} from "./RunWord.sol";
 
@@ -196,7 +197,7 @@ library Clearing {
         unchecked {
             uint256 lanes = run.lanes();
             uint256 vcuSlots = lanes * (run.endSlot() - run.startSlot());
-            _takeEnergy(c, zone, run, lanes * c.offerB[run.offerIdx()].energy());
+            _takeEnergy(c, zone, run, lanes * Places.at(c.offerB, run.offerIdx()).energy());
             tally.zoneVcuSlots += vcuSlots;
             tally.greenVcuSlots += vcuSlots * run.mode();
             tally.costMicro += priceSum * lanes;
@@ -214,7 +215,7 @@ library Clearing {
     function _offer(Context memory c, uint256 run) private view returns (uint256 a) {
         uint256 index = run.offerIdx();
         if (index >= c.offerA.length) revert IBundleMarket.UnknownOffer(c.next, index);
-        a = c.offerA[index];
+        a = Places.at(c.offerA, index);
         if (a == 0) {
             BatchStore.Store storage b = BatchStore.at_(c.store);
             a = b.offerA[index];
@@ -256,7 +257,7 @@ library Clearing {
     }
 
     function _takePrices(Context memory c, uint256 a, uint256 run) private pure returns (uint256 priceSum) {
-        uint256 b = c.offerB[run.offerIdx()];
+        uint256 b = Places.at(c.offerB, run.offerIdx());
         bytes memory data = c.table.data;
         unchecked {
             uint256 at_ = c.table.computeRow(a.classId(), a.zoneId(), run.mode()) + 4 * run.startSlot();
@@ -290,10 +291,10 @@ library Clearing {
         uint256 peak = tally.peak;
         unchecked {
             for (uint256 t = run.startSlot(); t < to; ++t) {
-                uint256 value = load[t];
+                uint256 value = Places.at(load, t);
                 if (value < floor) value = floor;
                 value += lanes;
-                load[t] = value;
+                Places.set(load, t, value);
                 if (value - floor > peak) {
                     peak = value - floor;
                     tally.peakSlot = t;
@@ -314,9 +315,9 @@ library Clearing {
             for (uint256 w = from / 16; w * 16 < to; ++w) {
                 uint256 low = w * 16 < from ? from - w * 16 : 0;
                 uint256 high = to < w * 16 + 16 ? to - w * 16 : 16;
-                uint256 sum = lanes[base + w] + Packed.spread16(run.lanes(), low, high);
+                uint256 sum = Places.at(lanes, base + w) + Packed.spread16(run.lanes(), low, high);
                 _checkCapacity(sum, cap, run.offerIdx(), w * 16);
-                lanes[base + w] = sum;
+                Places.set(lanes, base + w, sum);
             }
         }
     }
@@ -329,7 +330,7 @@ library Clearing {
             for (uint256 w = from / 4; w * 4 < to; ++w) {
                 uint256 low = w * 4 < from ? from - w * 4 : 0;
                 uint256 high = to < w * 4 + 4 ? to - w * 4 : 4;
-                pools[base + w] += Packed.spread64(wh, low, high);
+                Places.add_(pools, base + w, Packed.spread64(wh, low, high));
             }
         }
     }

@@ -36,19 +36,20 @@ library DeliveryMath {
     /// @param p is overwritten; the caller keeps one for many runs, so that memory does not grow
     function settle(Delivery memory d, Payment memory p) internal pure {
         unchecked {
-            uint256 fullMilliLanes = 1000 * d.lanes;
-            p.bundle = d.lanes * d.price;
-            p.energyWh = d.lanes * d.energyWhPerLane;
-            p.matchedWh = d.green ? d.matchedWh : p.energyWh * d.milliLanes / fullMilliLanes;
-            int256 power = floorDiv(int256(p.energyWh) * d.energyPrice, 1000);
-            uint256 compute = uint256(int256(p.bundle) - power);
+            (uint256 full, uint256 milli) = (1000 * d.lanes, d.milliLanes);
+            uint256 bundle = d.lanes * d.price;
+            uint256 energyWh = d.lanes * d.energyWhPerLane;
+            uint256 matched = d.green ? d.matchedWh : energyWh * milli / full;
+            int256 power = floorDiv(int256(energyWh) * d.energyPrice, 1000);
+            (p.bundle, p.energyWh, p.matchedWh) = (bundle, energyWh, matched);
+            uint256 compute = uint256(int256(bundle) - power);
 
-            p.payPower = floorDiv(power * int256(p.matchedWh), p.energyWh);
-            uint256 earned = compute * d.milliLanes / fullMilliLanes;
-            uint256 most = uint256(int256(p.bundle) - p.payPower);
-            p.payCompute = earned < most ? earned : most;
-            p.refund = most - p.payCompute;
-            p.penalty = tierUp(compute - earned, d.milliLanes, fullMilliLanes, 1);
+            if (matched != energyWh) power = floorDiv(power * int256(matched), energyWh);
+            p.payPower = power;
+            uint256 earned = milli == full ? compute : compute * milli / full;
+            uint256 most = uint256(int256(bundle) - power);
+            (p.payCompute, p.refund) = earned < most ? (earned, most - earned) : (most, 0);
+            p.penalty = milli * 10 >= full * 9 ? 0 : tierUp(compute - earned, milli, full, 1);
         }
     }
 
