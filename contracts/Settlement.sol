@@ -255,12 +255,12 @@ contract Settlement is ISettlement, Multicall {
         uint256 at_ = OrderReader.offsetOf(outcomes);
         unchecked {
             for (uint256 i; i < count; ++i) {
-                uint256 run = Places.at(k.runs, i);
+                uint256 run = Places.get(k.runs, i);
                 if (slot < run.startSlot() || slot >= run.endSlot()) continue;
                 if (next + OUTCOME_BYTES > outcomes.length) {
                     revert OutcomesLength(outcomes.length, next + OUTCOME_BYTES);
                 }
-                uint256 info = Places.at(k.info, i);
+                uint256 info = Places.get(k.info, i);
                 if (info >> 64 != k.cell.key) k.openCell(state, slot, info >> 64);
                 _setDelivery(k.d, run, info, uint256(OrderReader.wordAt(at_ + next)) >> 192);
                 _checkOutcome(k.d, slot, i);

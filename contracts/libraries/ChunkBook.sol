@@ -285,7 +285,7 @@ library ChunkBook {
     function _sum(uint256[] memory row, uint256 first, uint256 end) private pure returns (uint256 sum) {
         unchecked {
             for (uint256 i = first; i < end; ++i) {
-                sum += Places.at(row, i);
+                sum += Places.get(row, i);
             }
         }
     }

@@ -197,7 +197,7 @@ library Clearing {
         unchecked {
             uint256 lanes = run.lanes();
             uint256 vcuSlots = lanes * (run.endSlot() - run.startSlot());
-            _takeEnergy(c, zone, run, lanes * Places.at(c.offerB, run.offerIdx()).energy());
+            _takeEnergy(c, zone, run, lanes * Places.get(c.offerB, run.offerIdx()).energy());
             tally.zoneVcuSlots += vcuSlots;
             tally.greenVcuSlots += vcuSlots * run.mode();
             tally.costMicro += priceSum * lanes;
@@ -215,7 +215,7 @@ library Clearing {
     function _offer(Context memory c, uint256 run) private view returns (uint256 a) {
         uint256 index = run.offerIdx();
         if (index >= c.offerA.length) revert IBundleMarket.UnknownOffer(c.next, index);
-        a = Places.at(c.offerA, index);
+        a = Places.get(c.offerA, index);
         if (a == 0) {
             BatchStore.Store storage b = BatchStore.at_(c.store);
             a = b.offerA[index];
@@ -257,7 +257,7 @@ library Clearing {
     }
 
     function _takePrices(Context memory c, uint256 a, uint256 run) private pure returns (uint256 priceSum) {
-        uint256 b = Places.at(c.offerB, run.offerIdx());
+        uint256 b = Places.get(c.offerB, run.offerIdx());
         bytes memory data = c.table.data;
         unchecked {
             uint256 at_ = c.table.computeRow(a.classId(), a.zoneId(), run.mode()) + 4 * run.startSlot();
@@ -291,7 +291,7 @@ library Clearing {
         uint256 peak = tally.peak;
         unchecked {
             for (uint256 t = run.startSlot(); t < to; ++t) {
-                uint256 value = Places.at(load, t);
+                uint256 value = Places.get(load, t);
                 if (value < floor) value = floor;
                 value += lanes;
                 Places.set(load, t, value);
@@ -315,7 +315,7 @@ library Clearing {
             for (uint256 w = from / 16; w * 16 < to; ++w) {
                 uint256 low = w * 16 < from ? from - w * 16 : 0;
                 uint256 high = to < w * 16 + 16 ? to - w * 16 : 16;
-                uint256 sum = Places.at(lanes, base + w) + Packed.spread16(run.lanes(), low, high);
+                uint256 sum = Places.get(lanes, base + w) + Packed.spread16(run.lanes(), low, high);
                 _checkCapacity(sum, cap, run.offerIdx(), w * 16);
                 Places.set(lanes, base + w, sum);
             }

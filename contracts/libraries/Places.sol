@@ -4,7 +4,7 @@ pragma solidity ^0.8.28;
 /// @title Places of memory arrays that are known to be inside
 /// @notice For loops over thousands of places whose bounds were checked before: no function here checks them again.
 library Places {
-    function at(uint256[] memory row, uint256 i) internal pure returns (uint256 value) {
+    function get(uint256[] memory row, uint256 i) internal pure returns (uint256 value) {
         assembly ("memory-safe") {
             value := mload(add(add(row, 32), shl(5, i)))
         }

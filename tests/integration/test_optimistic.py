@@ -127,7 +127,7 @@ class World:
         calls += [registry.add_site(site, address("site"), zone, 2**40) for site, zone in sites.items()]
         for offer in self.day.power_offers:
             place = (offer.plant_id, address("plant"), offer.zone_id, offer.source)
-            calls.append(registry.add_plant(*place, 2**32, offer.emission_g_per_kwh))
+            calls.append(registry.add_plant(*place, 2**40, offer.emission_g_per_kwh))
         token = Token(self.book)
         calls.append(token.mint(address("owner"), 100 * FUNDS))
         calls.append(token.approve(self.treasury.address))
