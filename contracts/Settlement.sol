@@ -12,6 +12,8 @@ import {ITreasury} from "./interfaces/ITreasury.sol";
 import {CertificateId} from "./libraries/CertificateId.sol";
 import {ChunkBook} from "./libraries/ChunkBook.sol";
 import {DeliveryMath} from "./libraries/DeliveryMath.sol";
+import {GreenRun} from "./libraries/GreenRun.sol";
+import {MeterDesk} from "./libraries/MeterDesk.sol";
 import {OfferWord} from "./libraries/OfferWord.sol";
 import {OrderReader} from "./libraries/OrderReader.sol";
 import {Places} from "./libraries/Places.sol";
@@ -21,8 +23,8 @@ import {SettlementBook} from "./libraries/SettlementBook.sol";
 import {SettlementState} from "./libraries/SettlementState.sol";
 
 /// @title Settlement
-/// @notice See ISettlement: the interface is the document. The power side is in PoolDesk (linked), the compute side
-/// here.
+/// @notice See ISettlement: the interface is the document. The power side is in MeterDesk and PoolDesk (linked),
+/// the compute side here.
 contract Settlement is ISettlement, Multicall {
     using ChunkBook for ChunkBook.Book;
     using OfferWord for uint256;
@@ -33,14 +35,6 @@ contract Settlement is ISettlement, Multicall {
     uint256 private constant OUTCOME_BYTES = 8;
     uint256 private constant GREEN = 1;
     uint256 private constant GREY = 0;
-
-    /// @dev Sums of one slot for its event.
-    struct SlotSums {
-        uint256 compute;
-        int256 power;
-        uint256 refund;
-        uint256 penalty;
-    }
 
     IRegistry private immutable REGISTRY;
     ITreasury private immutable TREASURY;
@@ -75,7 +69,7 @@ contract Settlement is ISettlement, Multicall {
 
     /// @inheritdoc ISettlement
     function meterPool(uint64 batchId, uint16 slot, uint16 zoneId, Position[] calldata positions) external {
-        PoolDesk.meterPool(state, _wiring(), batchId, slot, zoneId, positions);
+        MeterDesk.meterPool(state, _wiring(), batchId, slot, zoneId, positions);
     }
 
     /// @inheritdoc ISettlement
@@ -86,7 +80,7 @@ contract Settlement is ISettlement, Multicall {
         uint16 place,
         Position calldata position
     ) external {
-        PoolDesk.meterMissing(state, _wiring(), batchId, slot, zoneId, place, position);
+        MeterDesk.meterMissing(state, _wiring(), batchId, slot, zoneId, place, position);
     }
 
     /// @inheritdoc ISettlement
@@ -171,7 +165,7 @@ contract Settlement is ISettlement, Multicall {
                 slot := mload(add(reason, 36))
                 zone := mload(add(reason, 68))
             }
-            return PoolDesk.isMeteredForGood(state, batchId, slot, zone);
+            return MeterDesk.isMeteredForGood(state, batchId, slot, zone);
         }
         return error == OutcomesLength.selector || error == DeliveredAboveLanes.selector
             || error == MatchedAboveEnergy.selector || error == GreyMatched.selector;
@@ -231,9 +225,10 @@ contract Settlement is ISettlement, Multicall {
     }
 
     function _settleSlot(ChunkBook.Book memory k, uint32 chunkIndex, uint16 slot, bytes calldata outcomes) private {
-        SlotSums memory sums;
+        ChunkBook.Cell memory cell = k.cell;
         k.closeCell();
-        uint256 used = _settleRuns(k, slot, outcomes, sums);
+        (cell.compute, cell.power, cell.refund) = (0, 0, 0);
+        (uint256 used, uint256 penalty) = _settleRuns(k, slot, outcomes);
         require(used != 0, NothingInSlot(chunkIndex, slot));
         require(used == outcomes.length, OutcomesLength(outcomes.length, used));
         k.closeCell();
@@ -241,15 +236,15 @@ contract Settlement is ISettlement, Multicall {
         k.keepPools(state, slot);
 
         emit SlotSettled(
-            k.c.batchId, chunkIndex, slot, outcomes, sums.compute, sums.power, sums.refund, sums.penalty
+            k.c.batchId, chunkIndex, slot, outcomes, cell.compute, cell.power, cell.refund, penalty
         );
     }
 
-    /// @dev Every run that is active in a slot; returns the bytes of outcomes that they took.
-    function _settleRuns(ChunkBook.Book memory k, uint256 slot, bytes calldata outcomes, SlotSums memory sums)
+    /// @dev Every run that is active in a slot; returns the bytes of outcomes that they took, and the penalties paid.
+    function _settleRuns(ChunkBook.Book memory k, uint256 slot, bytes calldata outcomes)
         private
         view
-        returns (uint256 next)
+        returns (uint256 next, uint256 penalty)
     {
         uint256 count = k.runs.length;
         uint256 at_ = OrderReader.offsetOf(outcomes);
@@ -262,10 +257,12 @@ contract Settlement is ISettlement, Multicall {
                 }
                 uint256 info = Places.get(k.info, i);
                 if (info >> 64 != k.cell.key) k.openCell(state, slot, info >> 64);
-                _setDelivery(k.d, run, info, uint256(OrderReader.wordAt(at_ + next)) >> 192);
-                _checkOutcome(k.d, slot, i);
-                _settleRun(k, slot, run.orderIdx(), uint32(info >> 32), sums);
+                uint256 outcome = uint256(OrderReader.wordAt(at_ + next)) >> 192;
                 next += OUTCOME_BYTES;
+                if (GreenRun.settle(k.cell, run, info, outcome)) continue;
+                _setDelivery(k.d, run, info, outcome);
+                _checkOutcome(k.d, slot, i);
+                penalty += _settleRun(k, slot, run.orderIdx(), uint32(info >> 32));
             }
         }
     }
@@ -279,23 +276,24 @@ contract Settlement is ISettlement, Multicall {
 
     /// @dev One run in one slot: F15, the cell, the ledger entries, the penalty, the credit (F11).
     /// Money is below 2^64 and Wh below 2^48: no sum wraps.
-    function _settleRun(ChunkBook.Book memory k, uint256 slot, uint256 order, uint256 site, SlotSums memory sums)
+    function _settleRun(ChunkBook.Book memory k, uint256 slot, uint256 order, uint256 site)
         private
         view
+        returns (uint256 penalty)
     {
-        DeliveryMath.Payment memory p = k.p;
+        (DeliveryMath.Payment memory p, ChunkBook.Cell memory cell) = (k.p, k.cell);
         DeliveryMath.settle(k.d, p);
         unchecked {
             Places.add_(k.refunds, order, p.refund);
             Places.add_(k.unlocked, order, p.bundle);
             Places.add_(k.siteMoney, site, p.payCompute);
-            sums.compute += p.payCompute;
-            sums.power += p.payPower;
-            sums.refund += p.refund;
+            cell.compute += p.payCompute;
+            cell.power += p.payPower;
+            cell.refund += p.refund;
         }
         if (k.d.green) _payGreen(k, slot, order, p);
         else _payGrey(k, p);
-        if (p.penalty != 0) sums.penalty += k.penalise(site, order, p.penalty);
+        if (p.penalty != 0) return k.penalise(site, order, p.penalty);
     }
 
     function _checkOutcome(DeliveryMath.Delivery memory d, uint256 slot, uint256 i) private pure {
@@ -327,7 +325,6 @@ contract Settlement is ISettlement, Multicall {
             cell.matchedWh = matched;
             cell.settledWh += p.energyWh;
             cell.money += p.payPower;
-            k.self += p.payPower;
             if (cell.gain != 0) Places.add_(cell.credits, order, p.matchedWh * cell.gain);
         }
     }
@@ -401,7 +398,7 @@ contract Settlement is ISettlement, Multicall {
 
     /// @inheritdoc ISettlement
     function deliveredWh(uint64 batchId, uint16 slot, uint16 powerOfferIndex) external view returns (uint256) {
-        return PoolDesk.deliveredWh(state, MARKET, batchId, slot, powerOfferIndex);
+        return MeterDesk.deliveredWh(state, MARKET, batchId, slot, powerOfferIndex);
     }
 
     /// @inheritdoc ISettlement

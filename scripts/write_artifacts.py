@@ -15,6 +15,7 @@ LIBRARIES = (
     "OfferDesk",
     "ReleaseDesk",
     "ClearDesk",
+    "MeterDesk",
     "PoolDesk",
     "ReadingLib",
     "ProvenDesk",

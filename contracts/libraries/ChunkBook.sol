@@ -31,7 +31,8 @@ library ChunkBook {
     /// @param a, b offer words by offer index, zero while not read; @param offerInfo `info` of a grey run of an offer
     /// @param siteFunds available micro-units + 1 of a site before this call, zero while not read
     /// @param siteMoney what a site has got and paid in this call
-    /// @param refunds, unlocked by order; @param creditMg by zone and order, a zone's row made when it is used
+    /// @param refunds, unlocked by order; @param creditMg rows by order of the first `creditZones` zones that gain credits,
+    /// @param creditKeys their zones
     /// @param gridAccounts by zone, zero while not read
     /// @param pools copies of the pools of one slot, by zone * 2 + mode; @param poolSlot slot + 1 that a copy is of
     /// @param d, p the run being settled, reused so that memory does not grow with runs and slots
@@ -50,6 +51,7 @@ library ChunkBook {
         uint256[] refunds;
         uint256[] unlocked;
         uint256[][] creditMg;
+        uint256[] creditKeys;
         uint256 creditZones;
         address[] gridAccounts;
         int256[] gridMoney;
@@ -63,8 +65,13 @@ library ChunkBook {
     }
 
     /// @notice What the runs of one class, zone and mode share in a slot, and their sums until they reach the pool.
+    /// GreenRun reads and writes these fields by their place: keep their order.
     /// @param key class << 16 | zone << 8 | mode, all ones before the first
     /// @param gain mg of credit a matched Wh; @param credits row of the zone, empty where nothing is gained
+    /// @param room Wh that the pool delivered and nobody has matched yet
+    /// @param plain whether runs are green and their energy price is not negative, so that GreenRun may settle them
+    /// @param refunds, unlocked, siteMoney those of the book
+    /// @param compute, power, refund sums of the slot, over all its cells
     struct Cell {
         uint256 key;
         uint256 zone;
@@ -74,6 +81,16 @@ library ChunkBook {
         uint256 settledWh;
         uint256 matchedWh;
         int256 money;
+        uint256 price;
+        uint256 energyPrice;
+        uint256 room;
+        bool plain;
+        uint256[] refunds;
+        uint256[] unlocked;
+        int256[] siteMoney;
+        uint256 compute;
+        int256 power;
+        uint256 refund;
     }
 
     /// @notice A final batch and one of its chunks, with the offers of its runs.
@@ -116,7 +133,8 @@ library ChunkBook {
         (k.a, k.b, k.offerInfo) = (new uint256[](offers), new uint256[](offers), new uint256[](offers));
         (k.sites, k.siteMoney, k.siteFunds) = (new address[](offers), new int256[](offers), new uint256[](offers));
         (k.refunds, k.unlocked) = (new uint256[](orders), new uint256[](orders));
-        k.creditMg = new uint256[][](zones);
+        (k.creditMg, k.creditKeys) = (new uint256[][](zones), new uint256[](zones));
+        (k.cell.refunds, k.cell.unlocked, k.cell.siteMoney) = (k.refunds, k.unlocked, k.siteMoney);
         (k.gridAccounts, k.gridMoney, k.gridUnlocked) =
             (new address[](zones), new int256[](zones), new int256[](zones));
         (k.pools, k.poolSlot) = (new ISettlement.Pool[](2 * zones), new uint256[](2 * zones));
@@ -154,21 +172,30 @@ library ChunkBook {
         closeCell(k);
         (uint256 zone, uint256 mode) = (uint8(key >> 8), key & 0xff);
         (cell.key, cell.zone, cell.gain) = (key, zone, 0);
-        k.d.price = k.table.computePrice(key >> 16, zone, mode, slot);
+        k.d.price = cell.price = k.table.computePrice(key >> 16, zone, mode, slot);
         k.d.energyPrice = k.table.energyPrice(zone, mode, slot);
         k.d.green = mode == 1;
+        cell.plain = mode == 1 && k.d.energyPrice >= 0;
+        cell.energyPrice = uint256(k.d.energyPrice);
         if (!k.d.green && k.d.energyPrice >= 0) return; // such a pool is not kept
         cell.pool = poolOf(k, s, slot, zone, mode);
         if (!k.d.green) return;
         if (!cell.pool.metered) revert ISettlement.PoolNotMetered(k.c.batchId, uint16(slot), uint16(zone));
+        cell.room = cell.pool.deliveredWh - cell.pool.matchedWh;
         (uint256 base, uint256 supply) = (k.table.gridCarbon(zone, slot), k.table.greenFactor(zone, slot));
         if (base > supply) {
-            if (k.creditMg[zone].length == 0) {
-                k.creditMg[zone] = new uint256[](k.refunds.length);
-                ++k.creditZones;
-            }
-            (cell.gain, cell.credits) = (base - supply, k.creditMg[zone]);
+            (cell.gain, cell.credits) = (base - supply, _creditsOf(k, zone));
         }
+    }
+
+    /// @dev The credits of a zone by order, made when it is first used.
+    function _creditsOf(Book memory k, uint256 zone) private pure returns (uint256[] memory row) {
+        uint256 i;
+        for (; i < k.creditZones; ++i) {
+            if (k.creditKeys[i] == zone) return k.creditMg[i];
+        }
+        (k.creditKeys[i], k.creditZones) = (zone, i + 1);
+        row = k.creditMg[i] = new uint256[](k.refunds.length);
     }
 
     /// @notice Adds the sums of the cell to its pool.
@@ -178,6 +205,7 @@ library ChunkBook {
             cell.pool.settledWh += uint48(cell.settledWh);
             cell.pool.matchedWh += uint48(cell.matchedWh);
             cell.pool.moneyMicro += int88(cell.money);
+            if (k.d.green) k.self += cell.money;
         }
         (cell.settledWh, cell.matchedWh, cell.money) = (0, 0, 0);
         cell.key = type(uint256).max;
@@ -271,22 +299,19 @@ library ChunkBook {
     ) private pure {
         int256 available = int256(_sum(k.refunds, first, end));
         int256 locked = -int256(_sum(k.unlocked, first, end));
-        uint256[][] memory rows = k.creditMg;
-        for (uint256 zone; zone < rows.length; ++zone) {
-            if (rows[zone].length == 0) continue;
-            uint256 mg = _sum(rows[zone], first, end);
+        for (uint256 i; i < k.creditZones; ++i) {
+            uint256 mg = _sum(k.creditMg[i], first, end);
             if (mg == 0) continue;
-            list.add(maker, available, locked, zone << 12 | month, mg);
+            list.add(maker, available, locked, k.creditKeys[i] << 12 | month, mg);
             (available, locked) = (0, 0);
         }
         if (available != 0 || locked != 0) list.add(maker, available, locked, 0, 0);
     }
 
     function _sum(uint256[] memory row, uint256 first, uint256 end) private pure returns (uint256 sum) {
+        sum = Places.get(row, first);
         unchecked {
-            for (uint256 i = first; i < end; ++i) {
-                sum += Places.get(row, i);
-            }
+            while (++first < end) sum += Places.get(row, first);
         }
     }
 }

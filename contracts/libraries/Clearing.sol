@@ -256,22 +256,42 @@ library Clearing {
         _takeLoad(c, tally, run);
     }
 
+    /// @dev Sum of the compute prices of a run; in every slot 1000 * price - energy * energy price is at least the ask.
     function _takePrices(Context memory c, uint256 a, uint256 run) private pure returns (uint256 priceSum) {
         uint256 b = Places.get(c.offerB, run.offerIdx());
-        bytes memory data = c.table.data;
+        (uint256 energyWh, uint256 ask) = (b.energy(), b.ask() * 1000);
+        (uint256 at_, uint256 energyAt) = _priceRows(c.table, a, run);
+        uint256 left;
         unchecked {
-            uint256 at_ = c.table.computeRow(a.classId(), a.zoneId(), run.mode()) + 4 * run.startSlot();
-            uint256 energyAt = c.table.energyRow(a.zoneId(), run.mode()) + 4 * run.startSlot();
-            int256 energyWh = int256(b.energy());
-            int256 ask = int256(b.ask() * 1000);
-            for (uint256 end = at_ + 4 * (run.endSlot() - run.startSlot()); at_ < end; at_ += 4) {
-                uint256 price = data.uint32At(at_);
-                priceSum += price;
-                if (int256(price * 1000) - energyWh * data.int32At(energyAt) < ask) {
-                    revert IBundleMarket.RunBelowAsk(c.next, run.endSlot() - (end - at_) / 4);
-                }
-                energyAt += 4;
+            left = run.endSlot() - run.startSlot();
+        }
+        assembly ("memory-safe") {
+            // prices are the high four bytes of the word at their place; energy prices are signed
+            for {} left { left := sub(left, 1) } {
+                let price := shr(224, mload(at_))
+                if slt(sub(mul(price, 1000), mul(energyWh, sar(224, mload(energyAt)))), ask) { break }
+                priceSum := add(priceSum, price)
+                at_ := add(at_, 4)
+                energyAt := add(energyAt, 4)
             }
+        }
+        if (left != 0) revert IBundleMarket.RunBelowAsk(c.next, run.endSlot() - left);
+    }
+
+    /// @dev Where the compute and the energy prices of a run begin in memory.
+    function _priceRows(PriceTable.Table memory table, uint256 a, uint256 run)
+        private
+        pure
+        returns (uint256 at_, uint256 energyAt)
+    {
+        bytes memory data = table.data;
+        unchecked {
+            at_ = table.computeRow(a.classId(), a.zoneId(), run.mode()) + 4 * run.startSlot();
+            energyAt = table.energyRow(a.zoneId(), run.mode()) + 4 * run.startSlot();
+        }
+        assembly ("memory-safe") {
+            at_ := add(add(data, 32), at_)
+            energyAt := add(add(data, 32), energyAt)
         }
     }
 

@@ -4,6 +4,7 @@ pragma solidity ^0.8.28;
 import {IBundleMarket} from "../../contracts/interfaces/IBundleMarket.sol";
 import {IDeliveryOracle} from "../../contracts/interfaces/IDeliveryOracle.sol";
 import {ISettlement} from "../../contracts/interfaces/ISettlement.sol";
+import {OrderLib} from "../../contracts/libraries/OrderLib.sol";
 import {Tree} from "../contracts/support/Tree.sol";
 import {World} from "../contracts/support/World.sol";
 
@@ -180,15 +181,38 @@ abstract contract GasWorld is World {
         }
     }
 
+    /// @notice A chunk's orders; those of one maker under one signature.
     function clearCall(Day memory d, uint256 c) internal view returns (bytes memory) {
         bytes memory orders;
-        for (uint256 i = c * CHUNK; i < c * CHUNK + _chunkSize(d, c); ++i) {
-            IBundleMarket.BundleOrder memory o = orderOf(d, i);
-            (uint8 v, bytes32 r, bytes32 s) = vm.sign(makerKey(d, i), market.hashOrder(o));
-            bytes memory signature = abi.encodePacked(r, bytes32(uint256(s) | uint256(v - 27) << 255));
-            orders = bytes.concat(orders, head(o.maker, 1, 1, signature), terms(o));
+        uint256 together = d.orders / d.makers;
+        for (uint256 i = c * CHUNK; i < c * CHUNK + _chunkSize(d, c); i += together) {
+            orders = bytes.concat(orders, together == 1 ? _alone(d, i) : _group(d, i, together));
         }
         return abi.encodeCall(market.clearChunk, (batchId, orders, runsOf(d, c)));
+    }
+
+    function _alone(Day memory d, uint256 i) private view returns (bytes memory) {
+        IBundleMarket.BundleOrder memory o = orderOf(d, i);
+        return bytes.concat(head(o.maker, 1, 1, _compact(makerKey(d, i), market.hashOrder(o))), terms(o));
+    }
+
+    function _group(Day memory d, uint256 first, uint256 n) private view returns (bytes memory) {
+        bytes memory structs;
+        bytes memory all;
+        for (uint256 i; i < n; ++i) {
+            IBundleMarket.BundleOrder memory o = orderOf(d, first + i);
+            structs = bytes.concat(structs, keccak256(abi.encode(OrderLib.BUNDLE_ORDER, o)));
+            all = bytes.concat(all, terms(o));
+        }
+        bytes32 list = keccak256(abi.encode(OrderLib.BUNDLE_ORDERS, keccak256(structs)));
+        bytes32 digest = keccak256(abi.encodePacked(hex"1901", domain("BitWatt", address(market)), list));
+        uint256 key = makerKey(d, first);
+        return bytes.concat(head(vm.addr(key), uint8(n), uint32((1 << n) - 1), _compact(key, digest)), all);
+    }
+
+    function _compact(uint256 key, bytes32 digest) private pure returns (bytes memory) {
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(key, digest);
+        return abi.encodePacked(r, bytes32(uint256(s) | uint256(v - 27) << 255));
     }
 
     function chunkData(Day memory d, uint256 c) internal view returns (IBundleMarket.ChunkData memory data) {

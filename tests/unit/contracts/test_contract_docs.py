@@ -28,7 +28,7 @@ def test_the_pages_are_current() -> None:
 def test_no_contract_is_longer_than_a_newcomer_reads(path: Path) -> None:
     lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
     code = [line for line in lines if line and not line.startswith(("//", "/*", "*"))]
-    assert len(code) <= 440 if path.stem == "OptimisticMarket" else len(code) <= 350
+    assert len(code) <= 350
 
 
 def test_every_contract_fits_the_chain() -> None:
