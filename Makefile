@@ -93,6 +93,11 @@ invariants: build ## the laws of the whole market over ten thousand random lives
 mutants: build ## every hand-made mistake in the contracts must be noticed
 	@$(PYTHON) scripts/mutants.py
 
+differential: build ## the contracts' arithmetic against the auditor's on fresh random cases; SEED=... repeats some
+	@$(BIN)/python tests/vectors/generate_settlement.py $(or $(SEED),$(shell date +%s)) 4000; \
+	  forge test --match-path tests/contracts/libraries/Differential.t.sol; rc=$$?; \
+	  $(BIN)/python tests/vectors/generate_settlement.py; exit $$rc
+
 slither: build .build/prove/tools ## static analysis of the contracts; not yet run to its end, see docs/security.md
 	@PATH=$(CURDIR)/$(PROVE):$(PATH) $(PROVE)/slither . --config-file slither.config.json
 

@@ -157,8 +157,8 @@ contract Settlement is ISettlement, Multicall {
     /// counts, least of all a call that ran out of gas.
     function _isContradiction(uint64 batchId, bytes memory reason) private view returns (bool) {
         if (reason.length < 4) return false;
-        bytes4 error = bytes4(reason);
-        if (error == MatchedAboveDelivered.selector) {
+        bytes4 kind = bytes4(reason);
+        if (kind == MatchedAboveDelivered.selector) {
             uint256 slot;
             uint256 zone;
             assembly ("memory-safe") {
@@ -167,8 +167,8 @@ contract Settlement is ISettlement, Multicall {
             }
             return MeterDesk.isMeteredForGood(state, batchId, slot, zone);
         }
-        return error == OutcomesLength.selector || error == DeliveredAboveLanes.selector
-            || error == MatchedAboveEnergy.selector || error == GreyMatched.selector;
+        return kind == OutcomesLength.selector || kind == DeliveredAboveLanes.selector
+            || kind == MatchedAboveEnergy.selector || kind == GreyMatched.selector;
     }
 
     /// @inheritdoc ISettlement

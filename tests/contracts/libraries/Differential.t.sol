@@ -70,10 +70,10 @@ contract DifferentialTest is Check {
 
     function test_shares_are_the_auditors() public view {
         uint256 i;
-        for (; vm.keyExistsJson(json, at(i, "")); ++i) {
-            uint256 total = vm.parseJsonUint(json, at(i, ".total"));
-            uint256[] memory weights = vm.parseJsonUintArray(json, at(i, ".weights"));
-            uint256[] memory shares = vm.parseJsonUintArray(json, at(i, ".shares"));
+        for (; vm.keyExistsJson(json, split(i, "")); ++i) {
+            uint256 total = vm.parseJsonUint(json, split(i, ".total"));
+            uint256[] memory weights = vm.parseJsonUintArray(json, split(i, ".weights"));
+            uint256[] memory shares = vm.parseJsonUintArray(json, split(i, ".shares"));
             uint256[] memory found = DeliveryMath.split(total, weights);
             for (uint256 k; k < shares.length; ++k) {
                 eq(found[k], shares[k], "share");
@@ -82,7 +82,7 @@ contract DifferentialTest is Check {
         isTrue(i >= 100, "cases were read");
     }
 
-    function at(uint256 i, string memory name) private pure returns (string memory) {
+    function split(uint256 i, string memory name) private pure returns (string memory) {
         bytes memory digits;
         for (uint256 left = i; left > 0 || digits.length == 0; left /= 10) {
             digits = bytes.concat(bytes1(uint8(48 + left % 10)), digits);
