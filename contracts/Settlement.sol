@@ -14,10 +14,10 @@ import {ChunkBook} from "./libraries/ChunkBook.sol";
 import {DeliveryMath} from "./libraries/DeliveryMath.sol";
 import {GreenRun} from "./libraries/GreenRun.sol";
 import {MeterDesk} from "./libraries/MeterDesk.sol";
-import {OfferWord} from "./libraries/OfferWord.sol";
 import {OrderReader} from "./libraries/OrderReader.sol";
 import {Places} from "./libraries/Places.sol";
 import {PoolDesk} from "./libraries/PoolDesk.sol";
+import {RefundDesk} from "./libraries/RefundDesk.sol";
 import {RunWord} from "./libraries/RunWord.sol";
 import {SettlementBook} from "./libraries/SettlementBook.sol";
 import {SettlementState} from "./libraries/SettlementState.sol";
@@ -27,7 +27,6 @@ import {SettlementState} from "./libraries/SettlementState.sol";
 /// the compute side here.
 contract Settlement is ISettlement, Multicall {
     using ChunkBook for ChunkBook.Book;
-    using OfferWord for uint256;
     using RunWord for uint256;
     using SettlementBook for SettlementBook.Context;
     using SettlementState for SettlementState.State;
@@ -112,15 +111,7 @@ contract Settlement is ISettlement, Multicall {
         IBundleMarket.ChunkData calldata chunk,
         uint16[] calldata slots
     ) external {
-        ChunkBook.Book memory k = ChunkBook.open(_wiring(), batchId, chunkIndex, chunk);
-        for (uint256 i; i < slots.length; ++i) {
-            k.c.checkSlot(slots[i]);
-            state.useSlot(batchId, chunkIndex, slots[i]);
-            _checkRefund(k.c, slots[i]);
-            _refundSlot(k, chunkIndex, slots[i]);
-        }
-
-        k.post(chunk.makers);
+        RefundDesk.refundChunk(state, _wiring(), refundDelay, batchId, chunkIndex, chunk, slots);
     }
 
     /// @inheritdoc ISettlement
@@ -132,43 +123,27 @@ contract Settlement is ISettlement, Multicall {
         bytes calldata outcomes,
         bytes32[] calldata proof
     ) external {
+        bytes memory reason = _trySettle(batchId, chunkIndex, chunk, slot, outcomes, proof);
+        RefundDesk.refundContradicted(state, _wiring(), batchId, chunkIndex, chunk, slot, outcomes, reason);
+    }
+
+    /// @dev What settling a slot is refused with; empty where it is not, and the caller then reverts as a whole.
+    function _trySettle(
+        uint64 batchId,
+        uint32 chunkIndex,
+        IBundleMarket.ChunkData calldata chunk,
+        uint16 slot,
+        bytes calldata outcomes,
+        bytes32[] calldata proof
+    ) private returns (bytes memory reason) {
         uint16[] memory slots = new uint16[](1);
         bytes[] memory rows = new bytes[](1);
         bytes32[][] memory proofs = new bytes32[][](1);
         (slots[0], rows[0], proofs[0]) = (slot, outcomes, proof);
-        bytes memory reason;
         try this.settleChunk(batchId, chunkIndex, chunk, slots, rows, proofs) {}
         catch (bytes memory why) {
             reason = why;
         }
-        require(_isContradiction(batchId, reason), NotContradicted(batchId, chunkIndex, slot, reason));
-
-        ChunkBook.Book memory k = ChunkBook.open(_wiring(), batchId, chunkIndex, chunk);
-        state.useSlot(batchId, chunkIndex, slot);
-
-        emit SlotContradicted(batchId, chunkIndex, slot, outcomes, reason);
-
-        _refundSlot(k, chunkIndex, slot);
-
-        k.post(chunk.makers);
-    }
-
-    /// @dev Errors that only the outcomes themselves can cause: they were found in the final report before. Nothing else
-    /// counts, least of all a call that ran out of gas.
-    function _isContradiction(uint64 batchId, bytes memory reason) private view returns (bool) {
-        if (reason.length < 4) return false;
-        bytes4 kind = bytes4(reason);
-        if (kind == MatchedAboveDelivered.selector) {
-            uint256 slot;
-            uint256 zone;
-            assembly ("memory-safe") {
-                slot := mload(add(reason, 36))
-                zone := mload(add(reason, 68))
-            }
-            return MeterDesk.isMeteredForGood(state, batchId, slot, zone);
-        }
-        return kind == OutcomesLength.selector || kind == DeliveredAboveLanes.selector
-            || kind == MatchedAboveEnergy.selector || kind == GreyMatched.selector;
     }
 
     /// @inheritdoc ISettlement
@@ -215,13 +190,6 @@ contract Settlement is ISettlement, Multicall {
         bytes32 leaf = keccak256(bytes.concat(inner));
         bool inside = MerkleProof.verifyCalldata(proof, outcomesRoot, leaf);
         require(inside, OutcomesNotInReport(c.batchId, chunkIndex, slot));
-    }
-
-    function _checkRefund(SettlementBook.Context memory c, uint16 slot) private view {
-        uint256 allowedAt = uint256(c.slotStart(slot + 1)) + refundDelay;
-        (bool isFinal,,,) = c.report(slot);
-        if (isFinal) allowedAt += refundDelay;
-        require(block.timestamp >= allowedAt, RefundTooEarly(slot, allowedAt));
     }
 
     function _settleSlot(ChunkBook.Book memory k, uint32 chunkIndex, uint16 slot, bytes calldata outcomes) private {
@@ -340,38 +308,6 @@ contract Settlement is ISettlement, Multicall {
             }
         }
         k.payGrid(cell.zone, p.payPower);
-    }
-
-    function _addToPool(Pool memory pool_, DeliveryMath.Payment memory p) private pure {
-        pool_.settledWh += uint48(p.energyWh);
-        pool_.matchedWh += uint48(p.matchedWh);
-        pool_.moneyMicro += int88(p.payPower);
-    }
-
-    function _refundSlot(ChunkBook.Book memory k, uint32 chunkIndex, uint16 slot) private {
-        (DeliveryMath.Delivery memory d, DeliveryMath.Payment memory p) = (k.d, k.p);
-        uint256 refund;
-        bool any;
-        for (uint256 i; i < k.runs.length; ++i) {
-            uint256 run = k.runs[i];
-            if (slot < run.startSlot() || slot >= run.endSlot()) continue;
-            any = true;
-            k.setDelivery(slot, run, 0, 0);
-            (p.bundle, p.energyWh) = (d.lanes * d.price, d.lanes * d.energyWhPerLane);
-            (p.matchedWh, p.payPower) = (0, 0);
-            refund += p.bundle;
-            k.refunds[run.orderIdx()] += p.bundle;
-            k.unlocked[run.orderIdx()] += p.bundle;
-            if (d.green || d.energyPrice < 0) {
-                uint256 zone = k.a[run.offerIdx()].zoneId();
-                _addToPool(k.poolOf(state, slot, zone, d.green ? GREEN : GREY), p);
-            }
-        }
-        require(any, NothingInSlot(chunkIndex, slot));
-
-        k.keepPools(state, slot);
-
-        emit SlotRefunded(k.c.batchId, chunkIndex, slot, refund);
     }
 
     // --- views

@@ -16,6 +16,7 @@ LIBRARIES = (
     "ReleaseDesk",
     "ClearDesk",
     "MeterDesk",
+    "RefundDesk",
     "PoolDesk",
     "ReadingLib",
     "ProvenDesk",

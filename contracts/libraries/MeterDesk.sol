@@ -85,16 +85,6 @@ library MeterDesk {
         pool.deliveredWh += uint48(delivered);
     }
 
-    /// @notice Whether what a pool delivered cannot grow any more.
-    function isMeteredForGood(SettlementState.State storage s, uint64 batchId, uint256 slot, uint256 zoneId)
-        external
-        view
-        returns (bool)
-    {
-        if (!s.poolOf(batchId, slot, zoneId, GREEN).missing) return true;
-        return block.timestamp >= s.missingUntil[SettlementState.poolKey(batchId, slot, zoneId, GREEN)];
-    }
-
     /// @notice Wh of a plant in a slot; 0 where it was not metered or is missing.
     function deliveredWh(
         SettlementState.State storage s,
