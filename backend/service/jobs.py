@@ -8,7 +8,6 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
 from typing import Any
 
 from sqlalchemy import func, update
@@ -18,6 +17,7 @@ from backend.market.errors import MarketError
 from backend.service.access import Principal
 from backend.service.audit_log import record
 from backend.service.context import Context
+from backend.service.engine_process import engine_pool
 from backend.service.errors import Conflict, NotFound, ServiceError, TooMany, Unauthenticated
 from backend.service.fills import archived
 from backend.service.prices import get_batch
@@ -183,7 +183,7 @@ class JobRunner:
         from backend.service import whatif  # the engine is slow to import, and only a worker needs it
 
         if self._pool is None:
-            self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+            self._pool = engine_pool()
         work = self._pool.submit(
             whatif.replay, book or b"", solution or b"", request["changes"], request["mechanism"],
             float(request["seconds"]),

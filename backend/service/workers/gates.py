@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
 
 from sqlmodel import Session, col, select
 
@@ -21,6 +20,7 @@ from backend.market.errors import MarketError
 from backend.service import outbox
 from backend.service.calendar import MarketDays, market_days
 from backend.service.context import Context
+from backend.service.engine_process import engine_pool
 from backend.service.intake import insert_or_ignore
 from backend.service.publishing import Publisher, publish_call
 from backend.service.sealing import Window, grid_carbon, seal, signed_messages
@@ -192,7 +192,7 @@ class GateKeeper:
                 return False
             data = self._archive.get("book", bytes.fromhex(gate.book_hash[2:]))
             if self._pool is None:
-                self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+                self._pool = engine_pool()
             left = min(
                 float(self._context.settings.clearing_seconds), (gate.start - now - MARGIN_SECONDS) / 2
             )

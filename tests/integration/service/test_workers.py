@@ -6,6 +6,8 @@ import base64
 import hashlib
 import hmac
 import json
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -13,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from sqlmodel import select
 
@@ -278,3 +281,17 @@ def test_public_addresses_are_told_from_private_ones() -> None:
     assert is_public("93.184.216.34") and is_public("2606:2800:220:1::1")
     for address in ("100.64.0.1", "172.16.9.9", "224.0.0.1", "::", "2002:a00:1::", "fe80::1%eth0"):
         assert not is_public(address), address
+
+
+def test_the_engine_ends_with_a_worker_that_was_killed() -> None:
+    code = (
+        "import os, time; from backend.service.engine_process import engine_pool; "
+        "print(engine_pool().submit(os.getpid).result(), flush=True); time.sleep(600)"
+    )
+    worker = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert worker.stdout is not None
+    engine = psutil.Process(int(worker.stdout.readline()))
+    worker.kill()
+    worker.wait()
+    worker.stdout.close()
+    engine.wait(timeout=60)
