@@ -51,3 +51,16 @@ def test_a_whole_interval_is_checked_in_a_worker(visitor: Visitor) -> None:
     assert "/assets/worker-" in started.value.url
     expect(page.locator(".results li")).to_have_count(5)
     assert page.locator(".results .bad").count() == 0
+
+
+def test_an_account_is_searched_and_its_agreements_are_listed(visitor: Visitor) -> None:
+    page = visitor.open("/orders")
+    account = page.locator("button.hex").first.get_attribute("title")
+    assert account is not None
+    page.keyboard.press("Control+k")
+    page.get_by_role("searchbox").fill(account)
+    page.get_by_role("dialog").get_by_role("link", name="Account").click()
+    listed = page.locator(".card", has=page.get_by_role("heading", name="Agreements of 0x"))
+    expect(listed.locator("button.hex").first).to_be_visible()
+    titles = listed.locator("button.hex").evaluate_all("(all) => all.map((one) => one.title)")
+    assert set(titles) == {account}

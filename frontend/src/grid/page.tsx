@@ -7,6 +7,7 @@ import { decimal, energy, money, share, whole } from "../format";
 import { usePreferences } from "../prefs";
 import { Card, Choice, Empty, Facts, Loaded, Page } from "../ui/kit";
 import { SeriesChart } from "../ui/series";
+import { Committee } from "./committee";
 import { WhatIf } from "./what-if";
 
 export default function Grid() {
@@ -80,6 +81,7 @@ function Day({ batches }: { batches: Schemas["BatchOut"][] }) {
       <Loaded query={prices} height="32rem">
         {(data) => <Zones data={data} />}
       </Loaded>
+      <Committee />
       <WhatIf batchId={id} />
     </div>
   );

@@ -1,19 +1,28 @@
 /** The organisation's orders; without a session, the public agreements of the last batch. */
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
-import { Link } from "wouter";
+import { Link, useSearch } from "wouter";
 import { api, take } from "../api/client";
 import { batchesQuery, useTimes, useZoneName } from "../api/queries";
-import { money } from "../format";
+import { money, short } from "../format";
+import { usePart } from "../i18n/part";
 import { usePreferences } from "../prefs";
 import { Badge, Card, Empty, Failure, Hex, Loaded, Page, Skeleton, TableFrame } from "../ui/kit";
 import { useWallet } from "../wallet/context";
+import { words } from "./words";
 
 export default function Orders() {
   const { text: t } = usePreferences();
+  const w = usePart(words);
   const { session, address, choose, signIn } = useWallet();
+  const account = new URLSearchParams(useSearch()).get("account")?.toLowerCase() ?? "";
   return (
     <Page title={t.order.title} lead={t.order.lead}>
       <div className="stack">
+        {/^0x[0-9a-f]{40}$/.test(account) && (
+          <Card title={w.account(short(account))}>
+            <AgreementTable maker={account} />
+          </Card>
+        )}
         <Card
           title={t.order.mine}
           aside={
@@ -119,16 +128,19 @@ function Agreements() {
   );
 }
 
-export function AgreementTable({ batchId, orderHash }: { batchId?: number; orderHash?: string }) {
+export function AgreementTable(props: { batchId?: number; orderHash?: string; maker?: string }) {
+  const { batchId, orderHash, maker } = props;
   const { text: t } = usePreferences();
   const times = useTimes();
   const zoneName = useZoneName();
   const query = useInfiniteQuery({
-    queryKey: ["agreements", batchId, orderHash],
+    queryKey: ["agreements", batchId, orderHash, maker],
     queryFn: ({ signal, pageParam }) =>
       take(
         api.GET("/api/v1/agreements", {
-          params: { query: { limit: 50, cursor: pageParam ?? undefined, batch_id: batchId, order_hash: orderHash } },
+          params: {
+            query: { limit: 50, cursor: pageParam ?? undefined, batch_id: batchId, order_hash: orderHash, maker },
+          },
           signal,
         }),
       ),

@@ -16,7 +16,7 @@ const hrefOf = (hit: Found): string =>
     agreement: `/agreements/${hit.id}`,
     transaction: `/transactions/${hit.id}`,
     certificate: `/certificates/${hit.id}`,
-    account: "/orders",
+    account: `/orders?account=${hit.id}`,
     report: `/evidence?start=${hit.start}`,
   })[hit.kind];
 
