@@ -13,7 +13,7 @@ export PYTHONPYCACHEPREFIX := $(CURDIR)/.build/pycache
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: chaos help setup build kernels web demo lint security test test-unit test-property test-contracts test-gas test-integration test-web
-.PHONY: e2e bench gas fuzz prove halmos invariants mutants slither campaign-oracle campaign-vpp contract-docs lock clean
+.PHONY: laws e2e bench gas fuzz prove halmos invariants mutants slither campaign-oracle campaign-vpp contract-docs lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -165,6 +165,9 @@ test: ## everything, fast parts first
 
 test-unit: build kernels ## rules, one by one
 	@$(PYTEST) tests/unit tests/fuzz tests/chaos
+
+laws: build kernels ## the laws of clearing on 306 books and 54 with assets, HiGHS as judge
+	@BITWATT_LAW_BOOKS=306 $(PYTEST) --timeout 900 tests/property/market
 
 test-property: build kernels ## laws under random input
 	@$(PYTEST) tests/property
