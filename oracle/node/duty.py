@@ -22,8 +22,11 @@ from oracle.node.peers import (
 from oracle.wire.errors import WireError
 from oracle.wire.keys import sha256
 from oracle.wire.reading import decode_envelopes, encode_envelopes
-from oracle.wire.signed import SignedReport, decode_signed_report
+from oracle.wire.signed import SIGNATURE_BYTES, SignedReport, decode_signed_report
 
+TELL_SECONDS = 1.0
+_TELLING: set[asyncio.Task[None]] = set()
+"""The loop keeps weak references only."""
 log = logging.getLogger("bitwatt.oracle")
 
 
@@ -219,9 +222,24 @@ async def _finish(node: Node, epoch: int, round_number: int, draft: Draft, certi
     await node.refresh()
     if node.facts.next_epoch <= epoch:
         return False
-    async for _ in node.peers.ask_all("/peer/news", SignedReport(draft.report, signatures).encode(), 1.0):
-        pass
+    telling = asyncio.create_task(_tell(node, message, draft, signatures))
+    _TELLING.add(telling)
+    telling.add_done_callback(_TELLING.discard)
     return True
+
+
+async def _tell(node: Node, message: Certified, draft: Draft, signatures: bytes) -> None:
+    """Tells everybody of the report under every member's signature.
+
+    One that came too late for the chain still convicts a member who signed another report.
+    """
+    known = {signatures[at : at + SIGNATURE_BYTES] for at in range(0, len(signatures), SIGNATURE_BYTES)}
+    async for _, answer in node.peers.ask_all("/peer/sign", message.encode(), TELL_SECONDS):
+        if answer.word == "vote" and len(answer.payload) == SIGNATURE_BYTES:
+            known.add(answer.payload)
+    news = SignedReport(draft.report, b"".join(sorted(known))).encode()
+    async for _ in node.peers.ask_all("/peer/news", news, TELL_SECONDS):
+        pass
 
 
 async def answer_news(node: Node, body: bytes) -> Answer:

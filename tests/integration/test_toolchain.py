@@ -20,6 +20,7 @@ LIBRARIES = (
     "ReleaseDesk",
     "ClearDesk",
     "PoolDesk",
+    "RefundDesk",
     "ReadingLib",
     "ProvenDesk",
     "ChunkOpening",

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from sqlmodel import Session, col, select
 
 from backend.chain.clients import Oracle, Settlement
+from backend.chain.errors import RpcError
 from backend.chain.plan import Call
 from backend.day.run_state import DriverError
 from backend.day.stages import settle_plan
@@ -31,7 +32,6 @@ from oracle.wire.bundle import decode_bundle
 
 log = logging.getLogger(__name__)
 PLANT_METER = 2
-MARGIN_SECONDS = 120
 MOST_ATTEMPTS = 5
 RETRY_SECONDS = 20
 _KEPT = 4
@@ -179,14 +179,14 @@ class Settler:
             proof = evidence[slot].outcomes.proof(leaf)
             call = client.settle_chunk(batch.batch_id, chunk.index, chunk.data, [slot], [packed], [proof])
             yield f"{prefix}-chunk-{chunk.index}", call
-        # a pool with a missing plant is paid as long again after it was metered as it took to meter it
+        # the contract alone knows until when a reading may still replace a missing plant
         unpaid = [
             pool
             for pool in sorted(pools)
             if not any((slot, row) in paid for row in rows[pool[1]])
             and (
-                now > report.posted_at + self._window + 2 * self._grace + MARGIN_SECONDS
-                or not settle_plan.has_missing(plan.book, [pool], known, evidence)
+                not settle_plan.has_missing(plan.book, [pool], known, evidence)
+                or (pool not in open_pools and self._payable(client, batch.batch_id, pool))
             )
         ]
         for pool, call in zip(unpaid, settle_plan.pay_calls(client, batch.batch_id, unpaid), strict=True):
@@ -195,6 +195,15 @@ class Settler:
             claims = settle_plan.claim_calls(client, batch.start, plan.book, plan.chunks)
             for number, call in enumerate(claims):
                 yield f"settle-{batch.batch_id}-claim-{number}", call
+
+    def _payable(self, client: Settlement, batch_id: int, pool: tuple[int, int]) -> bool:
+        """Whether the contract would pay a pool now."""
+        (call,) = settle_plan.pay_calls(client, batch_id, [pool])
+        try:
+            self._context.chain.rpc().eth_call(str(call.to), call.data, self._sender)
+        except RpcError:
+            return False
+        return True
 
     def _ask(self, calls: list[tuple[str, Call]]) -> bool:
         """Puts calls into the outbox that are not there; failed ones again, after a pause, a few times."""
