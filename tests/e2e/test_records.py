@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from playwright.sync_api import expect
 
@@ -51,6 +52,24 @@ def test_a_whole_interval_is_checked_in_a_worker(visitor: Visitor) -> None:
     assert "/assets/worker-" in started.value.url
     expect(page.locator(".results li")).to_have_count(5)
     assert page.locator(".results .bad").count() == 0
+
+
+def test_the_evidence_of_an_agreement_is_opened_from_a_file_without_a_network(visitor: Visitor) -> None:
+    page = visitor.open("/evidence")
+    settled(page)
+    page.context.set_offline(True)
+    pack = (Path(__file__).parents[1] / "vectors" / "pack.json").read_text()
+    chosen = page.get_by_label("Open a file")
+    chosen.set_input_files({"name": "pack.json", "mimeType": "application/json", "buffer": pack.encode()})
+    expect(page.get_by_text("checks passed (pack.json)")).to_be_visible()
+    other = json.loads(pack)
+    other["slots"][0]["plants"][0]["sold_wh"] += 1000
+    altered = json.dumps(other).encode()
+    chosen.set_input_files({"name": "altered.json", "mimeType": "application/json", "buffer": altered})
+    expect(page.get_by_text("check failed (altered.json)")).to_be_visible()
+    chosen.set_input_files({"name": "none.json", "mimeType": "application/json", "buffer": b"{"})
+    expect(page.get_by_text("pack: this is no JSON")).to_be_visible()
+    page.context.set_offline(False)
 
 
 def test_an_account_is_searched_and_its_agreements_are_listed(visitor: Visitor) -> None:

@@ -10,6 +10,7 @@ import { toBigInt, unhex } from "../wire/bytes";
 import { readReport } from "./chain";
 import { materialOf } from "./checks";
 import { Explorer } from "./explorer";
+import { PackFile } from "./pack-file";
 
 /** A file of the archive as bytes. */
 export async function archived(kind: "readings" | "evidence", hash: string, signal?: AbortSignal) {
@@ -72,6 +73,7 @@ export default function Evidence() {
           );
         }}
       </Loaded>
+      <PackFile />
     </Page>
   );
 }

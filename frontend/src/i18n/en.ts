@@ -187,6 +187,12 @@ export const en = {
     outcomesOf: "The root of the outcomes is the one on chain",
     totalsOf: "The totals are the sums of the readings",
     evidenceOf: "The devices' evidence is what the report names",
+    pack: "The evidence of one agreement in a file",
+    packWhy:
+      "A file made by “bitwatt evidence export” is checked here with nothing else at hand: no service, no chain.",
+    packOpen: "Open a file",
+    packGot: (milliLanes: string, wh: string) => `delivered ${milliLanes} milli-lanes, ${wh} Wh of green power matched`,
+    packAll: "All that was checked",
   },
   order: {
     title: "Orders",

@@ -176,6 +176,11 @@ export const zh: Dictionary = {
     outcomesOf: "交付结果的根与链上一致",
     totalsOf: "总量等于读数之和",
     evidenceOf: "设备证据与报告所指一致",
+    pack: "单份协议的存证文件",
+    packWhy: "由 “bitwatt evidence export” 导出的文件在此独立检查:不需要服务,也不需要链。",
+    packOpen: "打开文件",
+    packGot: (milliLanes, wh) => `交付 ${milliLanes} 毫通道,匹配绿电 ${wh} Wh`,
+    packAll: "全部检查项",
   },
   order: {
     title: "订单",
