@@ -19,6 +19,7 @@ LIBRARIES = (
     "OfferDesk",
     "ReleaseDesk",
     "ClearDesk",
+    "MeterDesk",
     "PoolDesk",
     "RefundDesk",
     "ReadingLib",
