@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import httpx
 
 from oracle.agents.drivers.source import SourceError
+from oracle.http_client import http_client
 
 _TRIES = 3
 _SECONDS = 5.0
@@ -72,7 +73,7 @@ class Probe:
         begin, size = time.perf_counter(), 0
         try:
             async with (
-                httpx.AsyncClient(trust_env=False, timeout=_SECONDS) as client,
+                http_client(_SECONDS) as client,
                 client.stream("GET", self._url) as response,
             ):
                 response.raise_for_status()

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import aiomqtt
 import httpx
 
+from oracle.http_client import http_client
 from oracle.wire import cbor
 
 log = logging.getLogger("bitwatt.agent")
@@ -46,7 +47,7 @@ class HttpTransport:
 
     def __init__(self, node: str) -> None:
         self._url = f"{node}/readings"
-        self._client = httpx.AsyncClient(trust_env=False, timeout=SECONDS)
+        self._client = http_client(SECONDS)
 
     async def post(self, body: bytes) -> list[dict[str, Any]] | None:
         """See Transport."""

@@ -25,8 +25,6 @@ from oracle.wire.reading import decode_envelopes, encode_envelopes
 from oracle.wire.signed import SIGNATURE_BYTES, SignedReport, decode_signed_report
 
 TELL_SECONDS = 1.0
-_TELLING: set[asyncio.Task[None]] = set()
-"""The loop keeps weak references only."""
 log = logging.getLogger("bitwatt.oracle")
 
 
@@ -222,9 +220,7 @@ async def _finish(node: Node, epoch: int, round_number: int, draft: Draft, certi
     await node.refresh()
     if node.facts.next_epoch <= epoch:
         return False
-    telling = asyncio.create_task(_tell(node, message, draft, signatures))
-    _TELLING.add(telling)
-    telling.add_done_callback(_TELLING.discard)
+    node.peers.run(_tell(node, message, draft, signatures))
     return True
 
 
@@ -238,8 +234,7 @@ async def _tell(node: Node, message: Certified, draft: Draft, signatures: bytes)
         if answer.word == "vote" and len(answer.payload) == SIGNATURE_BYTES:
             known.add(answer.payload)
     news = SignedReport(draft.report, b"".join(sorted(known))).encode()
-    async for _ in node.peers.ask_all("/peer/news", news, TELL_SECONDS):
-        pass
+    await node.peers.tell_all("/peer/news", news, TELL_SECONDS)
 
 
 async def answer_news(node: Node, body: bytes) -> Answer:

@@ -15,7 +15,6 @@ from oracle.wire.typed import digest
 
 STALL_SECONDS = 3600.0
 SHOW_SECONDS = 30.0
-_SHOWN: set[asyncio.Task[None]] = set()
 
 
 def corrupted(node: Node, draft: Draft) -> Draft:
@@ -42,14 +41,8 @@ def equivocate(node: Node, draft: Draft) -> None:
     """Signs a second report of the epoch, with a Wh more in it, and shows it to everybody."""
     report = replace(draft.report, totals=tuple(total + 1 for total in draft.report.totals))
     signature = sign_digest(node.secret, digest(node.contract.separator, report.struct_hash()))
-    task = asyncio.create_task(_show(node, SignedReport(report, signature).encode()))
-    _SHOWN.add(task)
-    task.add_done_callback(_SHOWN.discard)
-
-
-async def _show(node: Node, body: bytes) -> None:
-    async for _ in node.peers.ask_all("/peer/news", body, SHOW_SECONDS):
-        pass
+    news = SignedReport(report, signature).encode()
+    node.peers.run(node.peers.tell_all("/peer/news", news, SHOW_SECONDS))
 
 
 def _inflated(outcome: Outcome) -> Outcome:

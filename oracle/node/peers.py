@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 
+from oracle.http_client import http_client
 from oracle.node.consensus import Lock
 from oracle.wire import cbor
 from oracle.wire.errors import WireError
@@ -114,11 +116,25 @@ class Peers:
 
     def __init__(self, urls: Sequence[str]) -> None:
         self.urls = tuple(urls)
-        self._client = httpx.AsyncClient(trust_env=False, limits=httpx.Limits(max_keepalive_connections=32))
+        self._client = http_client(limits=httpx.Limits(max_keepalive_connections=32))
+        self._errands: set[asyncio.Task[None]] = set()  # the event loop itself keeps weak references only
 
     async def close(self) -> None:
-        """Closes the connections."""
+        """Drops errands that still run, and closes the connections."""
+        for errand in tuple(self._errands):
+            errand.cancel()
         await self._client.aclose()
+
+    def run(self, errand: Coroutine[Any, Any, None]) -> None:
+        """Runs what nobody waits for."""
+        task = asyncio.create_task(errand)
+        self._errands.add(task)
+        task.add_done_callback(self._errands.discard)
+
+    async def tell_all(self, path: str, body: bytes, seconds: float) -> None:
+        """Asks every node and does not care for the answers."""
+        async for _ in self.ask_all(path, body, seconds):
+            pass
 
     async def ask_all(self, path: str, body: bytes, seconds: float) -> AsyncIterator[tuple[str, Answer]]:
         """(url, answer) of the nodes that answer in time, as they come; the caller may stop listening."""

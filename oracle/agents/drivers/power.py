@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 
 from oracle.agents.drivers.source import SourceError
+from oracle.http_client import http_client
 
 MICROJOULES_PER_MWH = 3_600_000
 NEVER = 1 << 62
@@ -149,7 +150,7 @@ class RedfishSource(_Watts):
         if not settings.get("url"):
             raise SourceError("redfish.url: is missing; it names the chassis' Power resource")
         self._url = str(settings["url"])
-        self._client = httpx.AsyncClient(trust_env=False, timeout=10.0)
+        self._client = http_client(10.0)
 
     async def close(self) -> None:
         """Closes the connection."""
