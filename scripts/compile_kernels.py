@@ -11,7 +11,8 @@ from backend.market.instances import plausible
 from backend.vpp.auction import clear_interval, clear_intervals
 from backend.vpp.bench import draw, fleet
 from backend.vpp.disaggregate import disaggregate, room
-from backend.vpp.zonal import Grid, clear_zones
+from backend.vpp.spot import Grid
+from backend.vpp.zonal import clear_zones
 
 
 def main() -> None:

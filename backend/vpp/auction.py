@@ -17,9 +17,8 @@ from __future__ import annotations
 import numpy as np
 
 from backend.market.jit import njit
-from backend.vpp.spot import IntervalResult, Ints, Orders
+from backend.vpp.spot import NO_PRICE, IntervalResult, Ints, Orders
 
-NO_PRICE = -(2**31)
 HALF = 500
 BIN_BITS = 11
 BINS = 1 << BIN_BITS

@@ -20,8 +20,8 @@ import typer
 
 from backend.vpp.auction import clear_interval, clear_intervals
 from backend.vpp.disaggregate import Fleet, disaggregate, room
-from backend.vpp.spot import Ints, Orders
-from backend.vpp.zonal import Grid, clear_zones
+from backend.vpp.spot import Grid, Ints, Orders
+from backend.vpp.zonal import clear_zones
 
 LIMITS_S = {
     "interval_1m_price_s": 0.010,

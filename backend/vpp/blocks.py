@@ -20,8 +20,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from backend.vpp.errors import FlexError
-from backend.vpp.spot import Band, Ints, Orders
-from backend.vpp.zonal import Grid, ZonalResult, clear_zones
+from backend.vpp.spot import Band, Grid, Ints, Orders, ZonalResult
 
 WHOLE = 1000
 MAX_PASSES = 6
@@ -131,6 +130,8 @@ class _Day:
 
     def _clear(self, a: int, b: int) -> ZonalResult:
         """Clears slots a..b with the firm quantities as bids at the cap and asks at the floor."""
+        from backend.vpp.zonal import clear_zones  # numba loads with the first clearing, not at start-up
+
         cells = slice(a * self.zones, b * self.zones)
         self.wh[self.starts[cells]] = self.firm[0, a:b].ravel()
         self.wh[self.starts[cells] + 1] = -self.firm[1, a:b].ravel()

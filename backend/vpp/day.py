@@ -13,7 +13,6 @@ from datetime import date
 
 import numpy as np
 
-from backend.vpp.auction import NO_PRICE
 from backend.vpp.baselines import Event, LoadHistory, baseline, delivered_wh
 from backend.vpp.calendar import TradingDay
 from backend.vpp.data import DaySeries
@@ -23,8 +22,8 @@ from backend.vpp.money import tiers_at
 from backend.vpp.portfolio import MemberBid, PortfolioBid, Step, award_to_members, portfolio
 from backend.vpp.resources import Kind
 from backend.vpp.settlement import EventSettlement, MemberDelivery, settle_event
-from backend.vpp.spot import Ints, Orders
-from backend.vpp.zonal import Grid, ZonalResult, clear_zones
+from backend.vpp.spot import NO_PRICE, Grid, Ints, Orders, ZonalResult
+from backend.vpp.zonal import clear_zones
 
 ZONES, SLOT_S = 5, 900
 WINDOWS = ((28, 32), (44, 48), (68, 72), (76, 80))

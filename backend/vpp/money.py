@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backend.vpp.auction import share
 from backend.vpp.errors import FlexError
 from backend.vpp.spot import Ints
 
@@ -132,6 +131,8 @@ def split_exactly(amount: int, weights: Ints) -> Ints:
 
     Where all weights are zero the amount cannot be split: FlexError.
     """
+    from backend.vpp.auction import share  # numba loads with the first split, not at start-up
+
     total = int(weights.sum())
     if amount == 0:
         return np.zeros(len(weights), np.int64)

@@ -14,7 +14,6 @@ from itertools import pairwise
 
 import numpy as np
 
-from backend.vpp.auction import share
 from backend.vpp.calendar import TradingDay
 from backend.vpp.errors import FlexError
 from backend.vpp.spot import Band, Ints
@@ -168,6 +167,8 @@ def award_to_members(bid: PortfolioBid, slot: int, net_wh: int, price_ticks: int
     Steps better than the price are taken in full, equal ones share; where the net award is less than that
     (a limit, or a rationed step) the side in surplus shares pro rata too.
     """
+    from backend.vpp.auction import share  # numba loads with the first award, not at start-up
+
     a, b = int(bid.starts[slot]), int(bid.starts[slot + 1])
     price, quantity = bid.price_ticks[a:b], bid.quantity_wh[a:b]
     if not bid.lower_wh[slot] <= net_wh <= bid.upper_wh[slot]:

@@ -8,7 +8,6 @@ from typing import Literal
 
 import numpy as np
 
-from backend.vpp.auction import clear_interval
 from backend.vpp.errors import FlexError
 from backend.vpp.spot import Band, Orders
 
@@ -92,6 +91,8 @@ def clear_capacity(
     if len({offer.id for offer in offers}) != len(offers):
         raise FlexError("duplicate", "offers", len(offers), "every offer has its own id")
     refused = {offer.id: reason for offer in offers if (reason := refusal(offer, product))}
+    from backend.vpp.auction import clear_interval  # numba loads with the first clearing, not at start-up
+
     fit = sorted((offer for offer in offers if offer.id not in refused), key=lambda o: o.id)
     band = Band(0, cap_micro_per_kw_h)
     orders = Orders.of(

@@ -1,4 +1,5 @@
-"""What is bid in the spot market: steps of price and energy, and the band they must lie in.
+"""What is bid in the spot market, and what it clears at: steps of price and energy, their band, zones and
+lines.
 
 Prices are whole ticks (by default one tick is 0.01 currency units per MWh = 10 micro-units per kWh), so that
 every price of a ladder, a clearing and an award is an integer. Quantities are signed Wh of one interval: a
@@ -19,6 +20,9 @@ Ticks = npt.NDArray[np.int32]
 
 QUANTITY_MAX_WH = 2**31 - 1
 TOTAL_MAX_WH = 2**60
+MAX_ZONES = 64
+NO_PRICE = -(2**31)
+"""In the price of a cell where nothing trades."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,3 +89,41 @@ class IntervalResult:
     price_ticks: int | None
     volume_wh: int
     filled_wh: Ints | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Grid:
+    """Zones 0..zones-1 and the lines between them; capacities in Wh per interval."""
+
+    zones: int
+    from_zone: Ints
+    to_zone: Ints
+    forward_wh: Ints
+    backward_wh: Ints
+
+    @classmethod
+    def of(cls, zones: int, lines: list[tuple[int, int, int, int]]) -> Grid:
+        """Checked: FlexError for an unknown zone, a line to itself or a negative capacity."""
+        if not 1 <= zones <= MAX_ZONES:
+            raise FlexError("zones", "zones", zones, f"must be 1..{MAX_ZONES}")
+        for n, (i, j, forward, backward) in enumerate(lines):
+            if not (0 <= i < zones and 0 <= j < zones and i != j):
+                raise FlexError("wrong_zone", f"lines[{n}]", (i, j), f"must join two of zones 0..{zones - 1}")
+            if not (0 <= forward < 2**60 and 0 <= backward < 2**60):
+                raise FlexError("capacity", f"lines[{n}]", (forward, backward), "must be 0..2^60 Wh")
+        table = np.array(lines, np.int64).reshape(-1, 4)
+        return cls(zones, *(np.ascontiguousarray(table[:, c]) for c in range(4)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ZonalResult:
+    """Prices [t][z] (NO_PRICE where a zone neither trades nor exchanges), the ends of the competitive prices,
+    volumes bought and sold [t][z], flows from -> to [t][line], and the signed fill of every order."""
+
+    price_ticks: Ints
+    low_ticks: Ints
+    high_ticks: Ints
+    bought_wh: Ints
+    sold_wh: Ints
+    flow_wh: Ints
+    filled_wh: Ints

@@ -17,56 +17,15 @@ it is the same every time. Ties at a price are shared as in F3.
 # mypy: allow-untyped-defs, allow-untyped-calls
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
 from backend.market.jit import njit
-from backend.vpp.auction import NO_PRICE, allot
+from backend.vpp.auction import allot
 from backend.vpp.errors import FlexError
-from backend.vpp.spot import Ints, Orders
+from backend.vpp.spot import NO_PRICE, Grid, Ints, Orders, ZonalResult
 
 BINS = 1024
-MAX_ZONES = 64
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Grid:
-    """Zones 0..zones-1 and the lines between them; capacities in Wh per interval."""
-
-    zones: int
-    from_zone: Ints
-    to_zone: Ints
-    forward_wh: Ints
-    backward_wh: Ints
-
-    @classmethod
-    def of(cls, zones: int, lines: list[tuple[int, int, int, int]]) -> Grid:
-        """Checked: FlexError for an unknown zone, a line to itself or a negative capacity."""
-        if not 1 <= zones <= MAX_ZONES:
-            raise FlexError("zones", "zones", zones, f"must be 1..{MAX_ZONES}")
-        for n, (i, j, forward, backward) in enumerate(lines):
-            if not (0 <= i < zones and 0 <= j < zones and i != j):
-                raise FlexError("wrong_zone", f"lines[{n}]", (i, j), f"must join two of zones 0..{zones - 1}")
-            if not (0 <= forward < 2**60 and 0 <= backward < 2**60):
-                raise FlexError("capacity", f"lines[{n}]", (forward, backward), "must be 0..2^60 Wh")
-        table = np.array(lines, np.int64).reshape(-1, 4)
-        return cls(zones, *(np.ascontiguousarray(table[:, c]) for c in range(4)))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ZonalResult:
-    """Prices [t][z] (NO_PRICE where a zone neither trades nor exchanges), the ends of the competitive prices,
-    volumes bought and sold [t][z], flows from -> to [t][line], and the signed fill of every order."""
-
-    price_ticks: Ints
-    low_ticks: Ints
-    high_ticks: Ints
-    bought_wh: Ints
-    sold_wh: Ints
-    flow_wh: Ints
-    filled_wh: Ints
 
 
 @njit(cache=True)

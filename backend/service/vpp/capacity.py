@@ -19,7 +19,7 @@ from backend.service.vpp.terms import ANCILLARY, BAND, CAPACITY, ENERGY, ZONES, 
 from backend.store.flex import FlexCertificate, FlexLine, FlexOffer, FlexRequirement
 from backend.vpp.errors import FlexError
 from backend.vpp.products import CapacityOffer, refusal
-from backend.vpp.zonal import Grid
+from backend.vpp.spot import Grid
 
 
 @dataclass(frozen=True, slots=True)

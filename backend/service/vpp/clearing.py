@@ -17,12 +17,10 @@ from backend.service.vpp.bids import blocks_of
 from backend.service.vpp.capacity import as_offer
 from backend.service.vpp.terms import BAND, HOUR_SLOTS, ZONES
 from backend.store.flex import FlexBid, FlexCertificate, FlexLine, FlexOffer, FlexRequirement
-from backend.vpp.auction import NO_PRICE
 from backend.vpp.blocks import Block, clear_with_blocks
 from backend.vpp.calendar import TradingDay
 from backend.vpp.products import PRODUCTS, clear_capacity
-from backend.vpp.spot import Orders
-from backend.vpp.zonal import Grid
+from backend.vpp.spot import NO_PRICE, Grid, Orders
 
 Steps = dict[tuple[int, int], list[tuple[bytes, int, int, str]]]
 """(slot, zone) -> (order hash, price ticks, signed Wh, bid id or nothing)"""

@@ -20,7 +20,6 @@ from backend.service.vpp.problems import as_problem
 from backend.service.vpp.registry import certificate_in_force
 from backend.service.vpp.terms import CAPACITY, SLOT_SECONDS
 from backend.store.flex import FlexAward, FlexEvent, FlexPeriod, FlexPosition, FlexReservation, FlexResource
-from backend.vpp.disaggregate import Fleet, disaggregate
 from backend.vpp.events import Dispatch, Setpoints, State, step
 from backend.vpp.products import PRODUCTS
 from backend.vpp.spot import Ints
@@ -63,6 +62,8 @@ def make_events(session: Session, period: FlexPeriod, receipt_seconds: int, now:
 
 
 def _instruct(session: Session, period: FlexPeriod, window: Window, now: int) -> Iterator[FlexEvent]:
+    from backend.vpp.disaggregate import Fleet, disaggregate  # numba loads with the first dispatch
+
     first = window[0][0]
     names = sorted({award.resource_id for _, awards in window for award in awards})
     rows = [session.get_one(FlexResource, name) for name in names]

@@ -6,8 +6,7 @@ import linopy
 import numpy as np
 import xarray as xr
 
-from backend.vpp.spot import Orders
-from backend.vpp.zonal import Grid
+from backend.vpp.spot import Grid, Orders
 
 
 def optimum(orders: Orders, zone: np.ndarray, grid: Grid) -> tuple[float, np.ndarray]:

@@ -7,8 +7,7 @@ import pytest
 
 from backend.vpp.blocks import Block, clear_with_blocks, gain, losers
 from backend.vpp.errors import FlexError
-from backend.vpp.spot import Orders
-from backend.vpp.zonal import Grid
+from backend.vpp.spot import Grid, Orders
 
 SLOTS = 8
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backend.vpp.auction import NO_PRICE, clear_interval
+from backend.vpp.auction import clear_interval
 from backend.vpp.errors import FlexError
-from backend.vpp.spot import Orders
-from backend.vpp.zonal import Grid, ZonalResult, clear_zones
+from backend.vpp.spot import NO_PRICE, Grid, Orders, ZonalResult
+from backend.vpp.zonal import clear_zones
 
 RING = [(0, 1, 30, 20), (1, 2, 25, 25), (2, 0, 10, 40), (2, 3, 0, 15), (3, 4, 60, 60)]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backend.vpp.spot import Orders
-from backend.vpp.zonal import Grid, clear_zones
+from backend.vpp.spot import Grid, Orders
+from backend.vpp.zonal import clear_zones
 from tests.unit.vpp.linear_model import optimum
 
 
