@@ -160,30 +160,28 @@ def resume(
     _send(rpc, book, key_file, json_output, lambda b: Registry(b).resume_batches())
 
 
-@app.command()
-def solver(
-    account: str,
-    rpc: RpcOption,
-    forbid: Annotated[bool, typer.Option("--forbid", help="take the role away")] = False,
-    book: BookOption = BOOK,
-    key_file: KeyOption = None,
-    json_output: JsonOption = False,
-) -> None:
-    """Lets an account open batches, or no longer (owner)."""
-    _send(rpc, book, key_file, json_output, lambda b: Registry(b).set_solver(account, not forbid))
+def _role_command(name: str, text: str, make: Callable[[Registry, str, bool], Call]) -> None:
+    """A command that gives a role to an account, or takes it away."""
+
+    def command(
+        account: str,
+        rpc: RpcOption,
+        forbid: Annotated[bool, typer.Option("--forbid", help="take the role away")] = False,
+        book: BookOption = BOOK,
+        key_file: KeyOption = None,
+        json_output: JsonOption = False,
+    ) -> None:
+        _send(rpc, book, key_file, json_output, lambda b: make(Registry(b), account, not forbid))
+
+    app.command(name, help=text)(command)
 
 
-@app.command("registrar")
-def registrar(
-    account: str,
-    rpc: RpcOption,
-    forbid: Annotated[bool, typer.Option("--forbid", help="take the role away")] = False,
-    book: BookOption = BOOK,
-    key_file: KeyOption = None,
-    json_output: JsonOption = False,
-) -> None:
-    """Lets an account register assets and set the device policy, or no longer (owner)."""
-    _send(rpc, book, key_file, json_output, lambda b: Registry(b).set_operator(account, not forbid))
+_role_command("solver", "Lets an account open batches, or no longer (owner).", Registry.set_solver)
+_role_command(
+    "registrar",
+    "Lets an account register assets and set the device policy, or no longer (owner).",
+    Registry.set_operator,
+)
 
 
 @app.command("owner")

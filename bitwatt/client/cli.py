@@ -18,6 +18,7 @@ from bitwatt.client.cli_base import (
     Url,
     WalletName,
     Yes,
+    bundle_terms,
     cell,
     client,
     group,
@@ -25,10 +26,11 @@ from bitwatt.client.cli_base import (
     named,
     password,
     show,
+    show_fields,
     wallet_path,
 )
 from bitwatt.client.client import Client
-from bitwatt.client.times import BadText, parse_money, parse_share, parse_time, show_money, split_quantity
+from bitwatt.client.times import BadText, parse_money, parse_time, show_money
 from bitwatt.client.wallet import Wallet, WalletError
 
 wallet = group("keys in encrypted files")
@@ -120,19 +122,9 @@ def _terms(
     )
     begin = max(-(-first // slot) * slot, open_from)
     end = last // slot * slot
-    lanes, duration = split_quantity(quantity, (end - begin) // slot, lanes, duration)
-    terms: dict[str, Any] = {
-        "class_id": named(market.classes(), class_name, "class_id", "class"),
-        "lanes": lanes,
-        "duration_slots": duration,
-        "start": begin,
-        "deadline": end,
-        "limit_price": limit,
-        "min_green_bps": parse_share(green),
-    }
-    if zones:
-        known = market.zones()
-        terms["zones"] = sorted({named(known, name, "zone_id", "zone") for name in zones})
+    slots = (end - begin) // slot
+    shape = bundle_terms(market, class_name, quantity, slots, lanes, duration, limit, green, zones)
+    terms = shape | {"start": begin, "deadline": end}
     if max_carbon is not None:
         terms["max_carbon"] = max_carbon
     return terms
@@ -202,8 +194,7 @@ def order_show(
     """One order and what became of it."""
     with client(url, wallet_name, api_key) as market:
         found = market.order(order_hash)
-        rows = [{"field": name, "value": cell(name, value)} for name, value in found.items()]
-        show(found if as_json else rows, as_json)
+        show(found, as_json) if as_json else show_fields(found)
 
 
 @order.command("cancel")

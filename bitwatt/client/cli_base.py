@@ -20,7 +20,7 @@ from rich.table import Table
 
 from bitwatt.client.client import Client
 from bitwatt.client.protocol import ApiError, SignatureRefused
-from bitwatt.client.times import BadText, show_money
+from bitwatt.client.times import BadText, parse_share, show_money, split_quantity
 from bitwatt.client.wallet import Wallet, WalletError
 
 WALLETS = Path(os.environ.get("XDG_CONFIG_HOME", str(Path.home() / ".config"))) / "bitwatt" / "wallets"
@@ -112,6 +112,30 @@ def named(items: list[dict[str, Any]], name: str, key: str, what: str) -> int:
             return int(item[key])
     known = ", ".join(item["name"] for item in items) or "none yet"
     raise BadText(f"there is no {what} {name}: known are {known}")
+
+
+def show_fields(found: dict[str, Any], title: str = "") -> None:
+    """One thing, a field in every line."""
+    show([{"field": name, "value": cell(name, value)} for name, value in found.items()], False, title=title)
+
+
+def bundle_terms(
+    market: Client, class_name: str, quantity: int, slots: int, lanes: int | None, duration: int | None,
+    limit: int, green: str, zones: Sequence[str] | None,
+) -> dict[str, Any]:  # fmt: skip
+    """What an order and a template have in common: class, shape, limit, green share and zones."""
+    lanes, duration = split_quantity(quantity, slots, lanes, duration)
+    terms: dict[str, Any] = {
+        "class_id": named(market.classes(), class_name, "class_id", "class"),
+        "lanes": lanes,
+        "duration_slots": duration,
+        "limit_price": limit,
+        "min_green_bps": parse_share(green),
+    }
+    if zones:
+        known = market.zones()
+        terms["zones"] = sorted({named(known, name, "zone_id", "zone") for name in zones})
+    return terms
 
 
 def listing_command(

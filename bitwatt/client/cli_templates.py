@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -13,14 +13,14 @@ from bitwatt.client.cli_base import (
     Url,
     WalletName,
     Yes,
-    cell,
+    bundle_terms,
     client,
     group,
     market_now,
-    named,
     show,
+    show_fields,
 )
-from bitwatt.client.times import parse_clock, parse_money, parse_share, parse_time, split_quantity
+from bitwatt.client.times import parse_clock, parse_money, parse_time
 
 template = group("saved bundles")
 
@@ -55,19 +55,9 @@ def template_save(
     """Saves a bundle under a name, or replaces one."""
     with client(url, wallet_name) as market:
         slot = int(market.products()[0]["slot_seconds"])
-        lanes, duration = split_quantity(quantity, hours * 3600 // slot, lanes, duration)
-        spec: dict[str, Any] = {
-            "class_id": named(market.classes(), class_name, "class_id", "class"),
-            "lanes": lanes,
-            "duration_slots": duration,
-            "window_start_seconds": parse_clock(start),
-            "window_seconds": hours * 3600,
-            "limit_price": parse_money(limit),
-            "min_green_bps": parse_share(green),
-        }
-        if zone:
-            known = market.zones()
-            spec["zones"] = sorted({named(known, each, "zone_id", "zone") for each in zone})
+        slots, price = hours * 3600 // slot, parse_money(limit)
+        shape = bundle_terms(market, class_name, quantity, slots, lanes, duration, price, green, zone)
+        spec = shape | {"window_start_seconds": parse_clock(start), "window_seconds": hours * 3600}
         made = (
             market.save_template(name, **spec)
             if replace is None
@@ -87,8 +77,7 @@ def template_show(
     """What a template asks for."""
     with client(url, wallet_name, api_key) as market:
         found = market.request("GET", f"/templates/{template_id}")
-        rows = [{"field": name, "value": cell(name, value)} for name, value in found["spec"].items()]
-        show(found if as_json else rows, as_json, title="" if as_json else found["name"])
+        show(found, as_json) if as_json else show_fields(found["spec"], found["name"])
 
 
 @template.command("delete")
