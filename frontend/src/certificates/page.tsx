@@ -1,5 +1,5 @@
 /** Certificates and credits: what is held, what is on offer, the statement of a period, and every retirement. */
-import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { useQuery } from "@tanstack/react-query";
 import { Link, useLocation, useSearch } from "wouter";
 import { api, take } from "../api/client";
 import { useTimes, useZoneName } from "../api/queries";
@@ -7,6 +7,7 @@ import { usePart } from "../i18n/part";
 import { usePreferences } from "../prefs";
 import { saveFile, toCsv } from "../ui/file";
 import { Badge, Card, Empty, Failure, Hex, Loaded, Page, Segments, Skeleton, TableFrame } from "../ui/kit";
+import { More, usePages } from "../ui/pages";
 import { SignedOut } from "../ui/signed-out";
 import { useWallet } from "../wallet/context";
 import { amountText, monthText, unpackId } from "./id";
@@ -136,21 +137,11 @@ function Retirements() {
   const w = usePart(words);
   const times = useTimes();
   const zoneName = useZoneName();
-  const query = useInfiniteQuery({
-    queryKey: ["retirements"],
-    queryFn: ({ signal, pageParam }) =>
-      take(
-        api.GET("/api/v1/certificates/retirements", {
-          params: { query: { limit: 50, cursor: pageParam ?? undefined } },
-          signal,
-        }),
-      ),
-    initialPageParam: null as string | null,
-    getNextPageParam: (last) => last.next_cursor,
-  });
+  const { query, items } = usePages(["retirements"], (cursor, signal) =>
+    take(api.GET("/api/v1/certificates/retirements", { params: { query: { limit: 50, cursor } }, signal })),
+  );
   if (query.isError) return <Failure error={query.error} retry={() => query.refetch()} />;
-  if (!query.data) return <Skeleton height="14rem" />;
-  const items = query.data.pages.flatMap((page) => page.items);
+  if (!items) return <Skeleton height="14rem" />;
   if (!items.length) return <Empty title={t.certificate.noRetirements}>{t.certificate.noRetirementsWhy}</Empty>;
   return (
     <>
@@ -192,11 +183,7 @@ function Retirements() {
           </tbody>
         </table>
       </TableFrame>
-      {query.hasNextPage && (
-        <button type="button" className="wide" onClick={() => query.fetchNextPage()}>
-          {w.more}
-        </button>
-      )}
+      <More query={query} />
     </>
   );
 }

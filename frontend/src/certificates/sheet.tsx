@@ -1,5 +1,5 @@
 /** One certificate: its sheet for printing, its history, what the chain says of it, and what its holder may do. */
-import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { useQuery } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
 import type { Hex as HexString } from "viem";
 import { Link, useParams, useSearch } from "wouter";
@@ -10,6 +10,7 @@ import { usePart } from "../i18n/part";
 import { usePreferences } from "../prefs";
 import { saveFile, toCsv } from "../ui/file";
 import { Badge, Card, Choice, Empty, Facts, Failure, Hex, Page, Skeleton, TableFrame } from "../ui/kit";
+import { More, usePages } from "../ui/pages";
 import { SignedOut } from "../ui/signed-out";
 import { useWallet } from "../wallet/context";
 import { Actions } from "./actions";
@@ -200,24 +201,23 @@ function History({ id, meta }: { id: string; meta: Unpacked }) {
   const w = usePart(words);
   const times = useTimes();
   const chain = useQuery(chainQuery);
-  const query = useInfiniteQuery({
-    queryKey: ["certificate-history", id],
-    queryFn: ({ signal, pageParam }) =>
-      take(
-        api.GET("/api/v1/certificates/{certificate_id}/history", {
-          params: { path: { certificate_id: id }, query: { limit: 100, cursor: pageParam ?? undefined } },
-          signal,
-        }),
-      ),
-    initialPageParam: null as string | null,
-    getNextPageParam: (last) => last.next_cursor,
-  });
+  const { query, items: events = [] } = usePages(["certificate-history", id], (cursor, signal) =>
+    take(
+      api.GET("/api/v1/certificates/{certificate_id}/history", {
+        params: { path: { certificate_id: id }, query: { limit: 100, cursor } },
+        signal,
+      }),
+    ),
+  );
   const { hasNextPage, fetchNextPage, isFetchingNextPage } = query;
   const [exporting, setExporting] = useState<"csv" | "json" | null>(null);
-  const events = query.data?.pages.flatMap((page) => page.items) ?? [];
   // a file must hold the whole history, so the pages that are left are fetched first
   useEffect(() => {
     if (exporting === null || isFetchingNextPage) return;
+    if (query.isFetchNextPageError) {
+      setExporting(null);
+      return;
+    }
     if (hasNextPage) {
       fetchNextPage();
       return;
@@ -281,11 +281,7 @@ function History({ id, meta }: { id: string; meta: Unpacked }) {
           </table>
         </TableFrame>
       )}
-      {hasNextPage && (
-        <button type="button" className="wide" disabled={isFetchingNextPage} onClick={() => fetchNextPage()}>
-          {w.more}
-        </button>
-      )}
+      <More query={query} />
     </Card>
   );
 }

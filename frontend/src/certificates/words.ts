@@ -67,7 +67,6 @@ export const words = part(
     noUse: "Nothing was used in this period",
     noUseWhy: "Slots appear here once they are settled.",
     ghg: "Scope 2 statement",
-    more: "Show more",
   },
   {
     tabs: { portfolio: "我的持有", market: "市场", statement: "排放报告", ledger: "注销记录" },
@@ -134,6 +133,5 @@ export const words = part(
     noUse: "此期间没有用电",
     noUseWhy: "时段结算后会出现在这里。",
     ghg: "范围二排放报告",
-    more: "显示更多",
   },
 );

@@ -1,5 +1,5 @@
 /** The organisation's orders; without a session, the public agreements of the last batch. */
-import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { useQuery } from "@tanstack/react-query";
 import { Link, useSearch } from "wouter";
 import { api, take } from "../api/client";
 import { batchesQuery, useTimes, useZoneName } from "../api/queries";
@@ -7,6 +7,7 @@ import { money, short } from "../format";
 import { usePart } from "../i18n/part";
 import { usePreferences } from "../prefs";
 import { Badge, Card, Empty, Failure, Hex, Loaded, Page, Skeleton, TableFrame } from "../ui/kit";
+import { More, usePages } from "../ui/pages";
 import { useWallet } from "../wallet/context";
 import { words } from "./words";
 
@@ -133,23 +134,16 @@ export function AgreementTable(props: { batchId?: number; orderHash?: string; ma
   const { text: t } = usePreferences();
   const times = useTimes();
   const zoneName = useZoneName();
-  const query = useInfiniteQuery({
-    queryKey: ["agreements", batchId, orderHash, maker],
-    queryFn: ({ signal, pageParam }) =>
-      take(
-        api.GET("/api/v1/agreements", {
-          params: {
-            query: { limit: 50, cursor: pageParam ?? undefined, batch_id: batchId, order_hash: orderHash, maker },
-          },
-          signal,
-        }),
-      ),
-    initialPageParam: null as string | null,
-    getNextPageParam: (last) => last.next_cursor,
-  });
+  const { query, items: rows } = usePages(["agreements", batchId, orderHash, maker], (cursor, signal) =>
+    take(
+      api.GET("/api/v1/agreements", {
+        params: { query: { limit: 50, cursor, batch_id: batchId, order_hash: orderHash, maker } },
+        signal,
+      }),
+    ),
+  );
   if (query.isError) return <Failure error={query.error} retry={() => query.refetch()} />;
-  if (!query.data) return <Skeleton height="16rem" />;
-  const rows = query.data.pages.flatMap((page) => page.items);
+  if (!rows) return <Skeleton height="16rem" />;
   if (!rows.length) return <Empty title={t.agreement.none}>{t.agreement.noneWhy}</Empty>;
   return (
     <>
@@ -187,16 +181,7 @@ export function AgreementTable(props: { batchId?: number; orderHash?: string; ma
           </tbody>
         </table>
       </TableFrame>
-      {query.hasNextPage && (
-        <button
-          type="button"
-          className="wide"
-          onClick={() => query.fetchNextPage()}
-          disabled={query.isFetchingNextPage}
-        >
-          {t.action.more}
-        </button>
-      )}
+      <More query={query} />
     </>
   );
 }
